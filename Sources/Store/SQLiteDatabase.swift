@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+internal import CSQLite
+internal import Glibc
+
+/// One connection to one SQLite file, with what we demand of every database of ours: WAL,
+/// `synchronous=FULL` (a commit that returned survives a power cut), foreign keys, a busy timeout,
+/// mode 0600.
+///
+/// Not `Sendable`: a connection belongs to the thread that opened it, or to the `Mutex` it was moved
+/// into. SQLite's own mutexes are switched off (`SQLITE_OPEN_NOMUTEX`), so this matters. Readers in
+/// other threads open connections of their own; WAL lets them read while a writer commits.
+package final class SQLiteDatabase {
+    /// How a file is opened.
+    package enum Mode: Sendable {
+        /// Read and write; the file is created (mode 0600) when it is missing.
+        case readWrite
+        /// Read only; the file must exist.
+        case readOnly
+    }
+
+    /// How a transaction takes its locks.
+    package enum TransactionKind: String, Sendable {
+        /// Takes the write lock at once, so that what it reads cannot change before it writes.
+        case immediate = "BEGIN IMMEDIATE"
+        /// A stable snapshot for several reads.
+        case deferred = "BEGIN"
+    }
+
+    /// How hard a checkpoint tries (sqlite.org/c3ref/wal_checkpoint_v2.html).
+    package enum CheckpointMode: Sendable {
+        /// As much as goes without waiting for anybody.
+        case passive
+        /// All of it, waits for readers; then the log file starts over at its beginning.
+        case restart
+        /// As `restart`, and the log file is cut to nothing.
+        case truncate
+    }
+
+    let handle: OpaquePointer
+    /// The file's path as given.
+    package let path: String
+    /// Prepared statements of `run`, `all` and `first` by their text, those not in use now.
+    private var idleStatements: [String: SQLiteStatement] = [:]
+    /// Whether a transaction opened by `transaction` is under way.
+    private var isInTransaction = false
+
+    /// Opens `path` and sets the connection up.
+    /// - Parameters:
+    ///   - busyTimeout: how long a statement waits for another connection's lock before `busy`.
+    /// - Throws: `cannotOpen` (also when the folder is missing), `readOnly`, `corrupt`, `busy`, `io`.
+    package init(
+        path: String, mode: Mode = .readWrite, busyTimeout: Duration = .seconds(5)
+    ) throws(StoreError) {
+        if mode == .readWrite { try SQLiteDatabase.createPrivately(path) }
+        var handle: OpaquePointer?
+        let access = mode == .readWrite ? SQLITE_OPEN_READWRITE : SQLITE_OPEN_READONLY
+        let code = sqlite3_open_v2(path, &handle, access | SQLITE_OPEN_NOMUTEX, nil)
+        guard code == SQLITE_OK, let handle else {
+            sqlite3_close_v2(handle)
+            throw StoreError(code: code)
+        }
+        self.handle = handle
+        self.path = path
+        sqlite3_extended_result_codes(handle, 1)
+        sqlite3_busy_timeout(
+            handle,
+            Int32(
+                clamping: busyTimeout.components.seconds * 1000
+                    + busyTimeout.components.attoseconds / 1_000_000_000_000_000))
+        if mode == .readWrite { try enterWAL() }
+        try execute(
+            """
+            PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA trusted_schema=OFF;
+            PRAGMA temp_store=MEMORY; PRAGMA journal_size_limit=67108864;
+            """)
+    }
+
+    deinit {
+        idleStatements.removeAll()
+        sqlite3_close_v2(handle)
+    }
+
+    /// Runs a script of one or more statements without parameters or answers.
+    package func execute(_ script: String) throws(StoreError) {
+        let code = sqlite3_exec(handle, script, nil, nil, nil)
+        guard code == SQLITE_OK else {
+            if code == SQLITE_ERROR { throw .statement(String(cString: sqlite3_errmsg(handle))) }
+            throw StoreError(code: code)
+        }
+    }
+
+    /// Compiles a statement for repeated use by its owner.
+    package func prepare(_ sql: String) throws(StoreError) -> SQLiteStatement {
+        try SQLiteStatement(sql, in: self)
+    }
+
+    /// Runs one statement; `values` fill its parameters in order.
+    /// - Returns: how many rows it inserted, changed or deleted.
+    @discardableResult
+    package func run(_ sql: String, _ values: [SQLiteValue] = []) throws(StoreError) -> Int {
+        try withStatement(sql, values) { (statement) throws(StoreError) in try statement.run() }
+        return Int(sqlite3_changes(handle))
+    }
+
+    /// The rows of a query, each through `row`.
+    package func all<Element>(
+        _ sql: String, _ values: [SQLiteValue] = [],
+        _ row: (borrowing SQLiteRow) throws(StoreError) -> Element
+    ) throws(StoreError) -> [Element] {
+        try withStatement(sql, values) { (statement) throws(StoreError) in
+            var elements: [Element] = []
+            while try statement.step() { elements.append(try row(SQLiteRow(statement))) }
+            return elements
+        }
+    }
+
+    /// The first row of a query through `row`; nil when there is none.
+    package func first<Element>(
+        _ sql: String, _ values: [SQLiteValue] = [],
+        _ row: (borrowing SQLiteRow) throws(StoreError) -> Element
+    ) throws(StoreError) -> Element? {
+        try withStatement(sql, values) { (statement) throws(StoreError) in
+            try statement.step() ? try row(SQLiteRow(statement)) : nil
+        }
+    }
+
+    /// The rowid of the latest insert on this connection.
+    package var lastInsertID: Int64 { sqlite3_last_insert_rowid(handle) }
+
+    /// Runs `body` inside one transaction: commits when it returns, rolls back when it throws. Inside
+    /// another transaction of this connection it simply runs as part of that one.
+    /// - Throws: what `body` throws, or what BEGIN or COMMIT met (then nothing was changed).
+    package func transaction<Result>(
+        _ kind: TransactionKind = .immediate, _ body: () throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        if isInTransaction { return try body() }
+        try run(kind.rawValue)
+        isInTransaction = true
+        defer { isInTransaction = false }
+        do {
+            let result = try body()
+            try run("COMMIT")
+            return result
+        } catch {
+            rollback()
+            throw error
+        }
+    }
+
+    /// Brings the schema up to date: `steps[n]` leads from `user_version` n to n + 1, each step in a
+    /// transaction of its own. Safe when several processes start at once. A step, once released, must
+    /// never be edited.
+    /// - Throws: `schemaTooNew` when the file is ahead of `steps`; whatever a step meets.
+    package func migrate(_ steps: [String]) throws(StoreError) {
+        while true {
+            let isDone = try transaction { () throws(StoreError) -> Bool in
+                let version = try first("PRAGMA user_version") { $0.int(0) } ?? 0
+                guard version <= steps.count else {
+                    throw .schemaTooNew(found: version, supported: steps.count)
+                }
+                if version == steps.count { return true }
+                try execute(steps[version])
+                try execute("PRAGMA user_version=\(version + 1)")
+                return false
+            }
+            if isDone { return }
+        }
+    }
+
+    /// A number that changes when another connection, in this process or another, has committed.
+    package func dataVersion() throws(StoreError) -> Int64 {
+        try first("PRAGMA data_version") { $0.int64(0) } ?? 0
+    }
+
+    /// Copies pages from the write-ahead log into the database file.
+    /// - Returns: frames in the log, and how many of them are in the file now.
+    /// - Throws: `busy` when another checkpoint runs or a reader would have to be waited for too long.
+    @discardableResult
+    package func checkpoint(
+        _ mode: CheckpointMode
+    ) throws(StoreError) -> (logFrames: Int, doneFrames: Int) {
+        var log: Int32 = 0
+        var done: Int32 = 0
+        let flag =
+            switch mode {
+            case .passive: SQLITE_CHECKPOINT_PASSIVE
+            case .restart: SQLITE_CHECKPOINT_RESTART
+            case .truncate: SQLITE_CHECKPOINT_TRUNCATE
+            }
+        let code = sqlite3_wal_checkpoint_v2(handle, nil, flag, &log, &done)
+        guard code == SQLITE_OK else { throw StoreError(code: code) }
+        return (Int(log), Int(done))
+    }
+
+    /// Writes a consistent copy of the whole database to a new file while others go on reading and
+    /// writing (`VACUUM INTO`). The copy has mode 0600.
+    /// - Throws: `cannotOpen` with a negative errno (`-EEXIST`) when `path` exists; `full`; `io`.
+    package func backUp(to path: String) throws(StoreError) {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .cannotOpen(code: -errno) }
+        close(descriptor)
+        do {
+            // VACUUM INTO takes an existing file when it is empty.
+            try run("VACUUM INTO ?", [.text(path)])
+        } catch {
+            unlink(path)
+            throw error
+        }
+    }
+
+    /// SQLite's own check of the whole file. Reads every page.
+    /// - Returns: an empty list when all is well, otherwise up to 100 complaints.
+    package func integrityComplaints() throws(StoreError) -> [String] {
+        let answers = try all("PRAGMA integrity_check(100)") { $0.text(0) }
+        return answers == ["ok"] ? [] : answers
+    }
+
+    /// Ends a transaction after an error. Some errors (disk full, I/O) make SQLite roll back by
+    /// itself; then there is nothing left to do and the complaint means nothing.
+    private func rollback() {
+        if sqlite3_get_autocommit(handle) == 0 { _ = try? run("ROLLBACK") }
+    }
+
+    private func withStatement<Result>(
+        _ sql: String, _ values: [SQLiteValue],
+        _ body: (SQLiteStatement) throws(StoreError) -> Result
+    ) throws(StoreError) -> Result {
+        // Out of the table while in use, so that a query inside a query gets a statement of its own.
+        let statement =
+            if let idle = idleStatements.removeValue(forKey: sql) { idle } else { try prepare(sql) }
+        defer {
+            statement.reset()
+            statement.clearBindings()
+            if idleStatements.count < 128 { idleStatements[sql] = statement }
+        }
+        for (index, value) in values.enumerated() { statement.bind(index, value) }
+        return try body(statement)
+    }
+
+    /// Switching a new file to WAL needs it alone, and SQLite does not always wait for its turn when
+    /// two processes try at once; so we do.
+    private func enterWAL() throws(StoreError) {
+        for attempt in 0... {
+            do throws(StoreError) {
+                return try execute("PRAGMA journal_mode=WAL")
+            } catch .busy where attempt < 200 {
+                usleep(10_000)
+            }
+        }
+    }
+
+    /// Creates a missing file for our eyes only; the log and shared-memory files inherit its mode.
+    /// An existing file is never opened here: closing a second descriptor would drop the locks that
+    /// SQLite holds on it in this process (POSIX fcntl locks; sqlite.org/howtocorrupt.html §2.2).
+    private static func createPrivately(_ path: String) throws(StoreError) {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        if descriptor >= 0 {
+            close(descriptor)
+        } else if errno != EEXIST {
+            throw .cannotOpen(code: -errno)
+        }
+    }
+}
