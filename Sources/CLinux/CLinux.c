@@ -1,1 +1,137 @@
+// SPDX-License-Identifier: MIT
+#define _GNU_SOURCE
 #include "CLinux.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <pthread.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+_Static_assert(CLINUX_IN == EPOLLIN, "epoll constants");
+_Static_assert(CLINUX_OUT == EPOLLOUT, "epoll constants");
+_Static_assert(CLINUX_ERR == EPOLLERR, "epoll constants");
+_Static_assert(CLINUX_HUP == EPOLLHUP, "epoll constants");
+_Static_assert(CLINUX_RDHUP == EPOLLRDHUP, "epoll constants");
+
+static int answer(int result) { return result < 0 ? -errno : result; }
+
+int clinux_epoll_create(void) { return answer(epoll_create1(EPOLL_CLOEXEC)); }
+
+static int control(int epoll, int operation, int fd, uint32_t events, uint64_t data) {
+    struct epoll_event event = {.events = events, .data = {.u64 = data}};
+    return answer(epoll_ctl(epoll, operation, fd, &event));
+}
+
+int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t data) {
+    return control(epoll, EPOLL_CTL_ADD, fd, events, data);
+}
+
+int clinux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data) {
+    return control(epoll, EPOLL_CTL_MOD, fd, events, data);
+}
+
+int clinux_epoll_remove(int epoll, int fd) { return control(epoll, EPOLL_CTL_DEL, fd, 0, 0); }
+
+int clinux_epoll_wait(int epoll, struct clinux_event *events, int capacity, int timeout_ms) {
+    struct epoll_event buffer[1024];
+    if (capacity > 1024) capacity = 1024;
+    int count = epoll_wait(epoll, buffer, capacity, timeout_ms);
+    if (count < 0) return errno == EINTR ? 0 : -errno;
+    for (int i = 0; i < count; i++) {
+        events[i].data = buffer[i].data.u64;
+        events[i].events = buffer[i].events;
+    }
+    return count;
+}
+
+int clinux_eventfd(void) { return answer(eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)); }
+
+int clinux_eventfd_signal(int fd) {
+    uint64_t one = 1;
+    ssize_t count;
+    do count = write(fd, &one, sizeof one); while (count < 0 && errno == EINTR);
+    // EAGAIN: the counter is full, so the reader is awake already.
+    return count < 0 && errno != EAGAIN ? -errno : 0;
+}
+
+int clinux_eventfd_drain(int fd) {
+    uint64_t value;
+    ssize_t count;
+    do count = read(fd, &value, sizeof value); while (count < 0 && errno == EINTR);
+    return count < 0 && errno != EAGAIN ? -errno : 0;
+}
+
+int clinux_listen(const char *host, uint16_t *port, int backlog, int reuse_port) {
+    struct sockaddr_storage storage;
+    socklen_t length;
+    memset(&storage, 0, sizeof storage);
+    struct sockaddr_in *v4 = (struct sockaddr_in *)&storage;
+    struct sockaddr_in6 *v6 = (struct sockaddr_in6 *)&storage;
+    if (inet_pton(AF_INET, host, &v4->sin_addr) == 1) {
+        v4->sin_family = AF_INET;
+        v4->sin_port = htons(*port);
+        length = sizeof *v4;
+    } else if (inet_pton(AF_INET6, host, &v6->sin6_addr) == 1) {
+        v6->sin6_family = AF_INET6;
+        v6->sin6_port = htons(*port);
+        length = sizeof *v6;
+    } else {
+        return -EINVAL;
+    }
+    int fd = socket(storage.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    int on = 1;
+    if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) goto failed;
+    if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) goto failed;
+    if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) goto failed;
+    if (bind(fd, (struct sockaddr *)&storage, length) < 0) goto failed;
+    if (listen(fd, backlog) < 0) goto failed;
+    length = sizeof storage;
+    if (getsockname(fd, (struct sockaddr *)&storage, &length) < 0) goto failed;
+    *port = ntohs(storage.ss_family == AF_INET ? v4->sin_port : v6->sin6_port);
+    return fd;
+failed:;
+    int error = errno;
+    close(fd);
+    return -error;
+}
+
+int clinux_accept(int listener, char *address, size_t capacity) {
+    struct sockaddr_storage storage;
+    socklen_t length = sizeof storage;
+    int fd;
+    do {
+        fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } while (fd < 0 && errno == EINTR);
+    if (fd < 0) return -errno;
+    const void *source = storage.ss_family == AF_INET
+        ? (const void *)&((struct sockaddr_in *)&storage)->sin_addr
+        : (const void *)&((struct sockaddr_in6 *)&storage)->sin6_addr;
+    if (!inet_ntop(storage.ss_family, source, address, (socklen_t)capacity)) address[0] = 0;
+    return fd;
+}
+
+intptr_t clinux_send(int fd, const void *bytes, size_t count) {
+    ssize_t sent;
+    do sent = send(fd, bytes, count, MSG_NOSIGNAL | MSG_DONTWAIT); while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+intptr_t clinux_recv(int fd, void *bytes, size_t count) {
+    ssize_t received;
+    do received = recv(fd, bytes, count, MSG_DONTWAIT); while (received < 0 && errno == EINTR);
+    return received < 0 ? -errno : received;
+}
+
+// Never retried: after EINTR Linux has closed the descriptor, and its number may be somebody else's.
+int clinux_close(int fd) { return answer(close(fd)); }
+
+int clinux_shutdown_write(int fd) { return answer(shutdown(fd, SHUT_WR)); }
+
+void clinux_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }

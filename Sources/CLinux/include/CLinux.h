@@ -1,1 +1,46 @@
+// SPDX-License-Identifier: MIT
+// What Swift cannot import from Linux's headers: packed structures, variadic calls, macros. Each
+// function answers what the system call answers, or the negative errno.
 #pragma once
+#include <stdint.h>
+#include <stddef.h>
+
+/// One readiness report. `data` is what the descriptor was registered with.
+struct clinux_event {
+    uint64_t data;
+    uint32_t events;
+};
+
+enum {
+    CLINUX_IN = 0x001,
+    CLINUX_OUT = 0x004,
+    CLINUX_ERR = 0x008,
+    CLINUX_HUP = 0x010,
+    CLINUX_RDHUP = 0x2000,
+};
+
+int clinux_epoll_create(void);
+int clinux_epoll_add(int epoll, int fd, uint32_t events, uint64_t data);
+int clinux_epoll_modify(int epoll, int fd, uint32_t events, uint64_t data);
+int clinux_epoll_remove(int epoll, int fd);
+/// Waits up to `timeout_ms` (-1: forever). Interrupted waits answer 0.
+int clinux_epoll_wait(int epoll, struct clinux_event *events, int capacity, int timeout_ms);
+
+int clinux_eventfd(void);
+int clinux_eventfd_signal(int fd);
+int clinux_eventfd_drain(int fd);
+
+/// Binds and listens on a numeric address, non-blocking, close-on-exec, SO_REUSEADDR, and
+/// SO_REUSEPORT when asked; TCP_NODELAY is set here and inherited by accepted sockets.
+/// `port` in and out: 0 lets the kernel choose.
+int clinux_listen(const char *host, uint16_t *port, int backlog, int reuse_port);
+/// Accepts one connection, non-blocking and close-on-exec, and writes the peer's numeric address.
+int clinux_accept(int listener, char *address, size_t capacity);
+
+/// send() with MSG_NOSIGNAL and MSG_DONTWAIT.
+intptr_t clinux_send(int fd, const void *bytes, size_t count);
+/// recv() with MSG_DONTWAIT.
+intptr_t clinux_recv(int fd, void *bytes, size_t count);
+int clinux_close(int fd);
+int clinux_shutdown_write(int fd);
+void clinux_thread_name(const char *name);
