@@ -130,6 +130,7 @@ package final class SQLiteDatabase {
     /// Runs `body` inside one transaction: commits when it returns, rolls back when it throws. Inside
     /// another transaction of this connection it simply runs as part of that one.
     /// - Throws: what `body` throws, or what BEGIN or COMMIT met (then nothing was changed).
+    @discardableResult
     package func transaction<Result>(
         _ kind: TransactionKind = .immediate, _ body: () throws(StoreError) -> Result
     ) throws(StoreError) -> Result {

@@ -41,7 +41,7 @@ import Testing
         ] as [SQLiteValue])
     func valuesRoundTrip(_ value: SQLiteValue) throws {
         let database = try openTable()
-        let read = try database.first("SELECT ?", [value]) { row in
+        let read = try database.first("SELECT ?", [value]) { (row) -> SQLiteValue in
             switch value {
             case .integer: SQLiteValue(row.optionalInt64(0))
             case .text: SQLiteValue(row.optionalText(0))
@@ -87,8 +87,8 @@ import Testing
 
     @Test func aWrongStatementIsNamed() throws {
         let database = try openTable()
-        #expect(throws: StoreError.statement("no such table: nothing")) {
-            try database.run("SELECT * FROM nothing")
+        #expect(throws: StoreError.statement("no such table: absent")) {
+            try database.run("SELECT * FROM absent")
         }
     }
 
