@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: MIT
+import Bytes
+import HTTP1
+
+/// What a parser says about some bytes, with neighbouring body pieces joined, so that runs over
+/// different cuts of the same bytes compare equal.
+enum Seen: Hashable, CustomStringConvertible {
+    case head(RequestHead)
+    case response(ResponseHead)
+    case body(String)
+    case end
+    case refused(HTTPError)
+
+    var description: String {
+        switch self {
+        case .head(let head): "head(\(head.method) \(head.target))"
+        case .response(let head): "response(\(head.status))"
+        case .body(let text): "body(\(text))"
+        case .end: "end"
+        case .refused(let error): "refused(\(error))"
+        }
+    }
+}
+
+extension [Seen] {
+    mutating func add(_ seen: Seen) {
+        if case .body(let more) = seen, case .body(let text)? = last {
+            self[count - 1] = .body(text + more)
+        } else {
+            append(seen)
+        }
+    }
+}
+
+/// Feeds `pieces` as a connection would: consumed bytes are dropped, the rest kept.
+func requests(_ pieces: [[UInt8]], limits: HTTPLimits = HTTPLimits()) -> [Seen] {
+    var parser = RequestParser(limits: limits)
+    var buffer: [UInt8] = []
+    var seen: [Seen] = []
+    for piece in pieces {
+        buffer += piece
+        while true {
+            do throws(HTTPError) {
+                let step = try parser.next(in: buffer.span)
+                switch step.event {
+                case .needMore: break
+                case .head(let head): seen.add(.head(head))
+                case .body(let range):
+                    seen.add(.body(String(decoding: buffer[range], as: UTF8.self)))
+                case .end: seen.add(.end)
+                }
+                buffer.removeFirst(step.consumed)
+                if step.event == .needMore { break }
+            } catch {
+                seen.add(.refused(error))
+                return seen
+            }
+        }
+    }
+    return seen
+}
+
+func requests(_ text: String, limits: HTTPLimits = HTTPLimits()) -> [Seen] {
+    requests([Array(text.utf8)], limits: limits)
+}
+
+/// The same for responses; `closes` tells the parser at last that the peer closed.
+func responses(
+    _ pieces: [[UInt8]], method: String = "GET", limits: HTTPLimits = HTTPLimits(),
+    closes: Bool = false
+) -> [Seen] {
+    var parser = ResponseParser(limits: limits)
+    parser.requestMethod = method
+    var buffer: [UInt8] = []
+    var seen: [Seen] = []
+    do throws(HTTPError) {
+        for piece in pieces {
+            buffer += piece
+            reading: while true {
+                let step = try parser.next(in: buffer.span)
+                switch step.event {
+                case .needMore: break
+                case .head(let head): seen.add(.response(head))
+                case .body(let range):
+                    seen.add(.body(String(decoding: buffer[range], as: UTF8.self)))
+                case .end: seen.add(.end)
+                }
+                buffer.removeFirst(step.consumed)
+                if step.event == .needMore { break reading }
+            }
+        }
+        if closes {
+            try parser.finish()
+            seen.add(.end)
+        }
+    } catch {
+        seen.add(.refused(error))
+    }
+    return seen
+}
+
+/// Every way to cut the bytes in two, and the cut after every byte.
+func everyCut(_ bytes: [UInt8]) -> [[[UInt8]]] {
+    (0...bytes.count).map { [Array(bytes[..<$0]), Array(bytes[$0...])] } + [bytes.map { [$0] }]
+}
