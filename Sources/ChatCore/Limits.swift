@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+
+/// Every bound of the domain that a peer could push against. Configuration with defaults; those a
+/// client must know are told in `session`.
+package struct Limits: Hashable, Sendable {
+    /// UTF-8 bytes of a message's text. 4,000 holds a long paragraph and stays well inside one
+    /// TCP segment burst when broadcast.
+    package var messageBytes = 4000
+    /// Characters (grapheme clusters) of a room's name.
+    package var roomNameCharacters = 80
+    /// Characters of a room's topic.
+    package var topicCharacters = 500
+    /// UTF-8 bytes of a `clientId`: room for a UUID and a prefix.
+    package var clientIDBytes = 64
+    /// Rooms one user may be a member of, the lobby included.
+    package var roomsPerUser = 200
+    /// Rooms of the whole system; each costs memory in every instance.
+    package var roomsTotal = 100_000
+    /// Invitations of one room not yet taken.
+    package var invitationsPerRoom = 1000
+    /// Messages in one page of history.
+    package var historyPage = 200
+    /// Latest messages in the answer to a join.
+    package var joinMessages = 50
+    /// Members named in a room's detail; the count is always whole.
+    package var memberPage = 200
+    /// Rooms in one answer to a listing.
+    package var roomListCount = 1000
+    /// Messages a user may send in a second, over all connections. Enforced by the gateway.
+    package var messagesPerSecond = 20
+    /// Events replayed to a returning client before it is told to take a snapshot instead.
+    package var replayEvents = 10_000
+    /// How long a `clientId` is remembered, and the number of them remembered however old they are.
+    package var idempotencyWindow: Duration = .seconds(86_400)
+    package var idempotencyMinimumCount = 100_000
+    /// Where memory ends the window early (about 100 bytes each): above 11 sends a second for a whole
+    /// day the window is shorter than `idempotencyWindow`, at 1,000 a second a quarter of an hour.
+    package var idempotencyMaximumCount = 1_000_000
+
+    package init() {}
+}
