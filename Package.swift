@@ -71,7 +71,7 @@ let package = Package(
         library("Timing"),
         library("JSON", ["Bytes"]),
         library("HTTP1", ["Bytes", "Timing"]),
-        library("WebSocket", ["Bytes", "Timing", "Crypto", "CZlib"]),
+        library("WebSocket", ["Bytes", "Timing", "HTTP1", "Crypto", "CZlib"]),
         library("EngineIO", ["Bytes", "Timing", "JSON"]),
         library("SocketIO", ["Bytes", "Timing", "JSON"]),
         library("Crypto", ["Bytes", "COpenSSL", "CArgon2"]),

@@ -7,7 +7,7 @@ package enum ResponseWriter {
     ///
     /// `content-length`, `transfer-encoding`, `connection` and, where `date` is given, `date` are written
     /// here from the arguments; lines of those names in `fields` are left out, so that framing has one
-    /// author. A 101 is the exception: it frames nothing, and its `connection` is the handshake's.
+    /// author. A 101 and a 426 keep their `connection`, since it must list `upgrade` (RFC 9110 §7.8).
     /// A control character in a value becomes a space, so no value can start a line of its own.
     ///
     /// - Parameters:
@@ -28,13 +28,13 @@ package enum ResponseWriter {
         output.append(UInt8(ascii: " "))
         appendClean(reason, into: &output)
         output.append("\r\n")
-        let isSwitch = status == 101
+        let keepsConnection = status == 101 || status == 426
         let hasNoContent = status < 200 || status == 204 || status == 304
         if !date.isEmpty, status >= 200 { line("date", date, into: &output) }
         for field in fields.fields {
             switch field.name {
             case "content-length", "transfer-encoding": continue
-            case "connection" where !isSwitch: continue
+            case "connection" where !keepsConnection: continue
             case "date" where !date.isEmpty: continue
             default: line(field.name, field.value, into: &output)
             }

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: MIT
+
+/// The value of `sec-websocket-extensions`, taken apart (RFC 6455 §9.1).
+struct ExtensionList: Hashable, Sendable {
+    struct Parameter: Hashable, Sendable {
+        var name: String
+        /// Unquoted; nil for a parameter without `=`.
+        var value: String?
+    }
+
+    struct Element: Hashable, Sendable {
+        var name: String
+        var parameters: [Parameter] = []
+    }
+
+    private(set) var elements: [Element] = []
+
+    /// Reads all lines of the field, joined in order. Nil when one breaks the grammar.
+    init?(_ lines: [String]) {
+        for line in lines {
+            var rest = Array(line.utf8)[...]
+            if rest.isEmpty { continue }
+            repeat {
+                ExtensionList.skipBlanks(&rest)
+                guard let name = ExtensionList.token(&rest) else { return nil }
+                var element = Element(name: name)
+                ExtensionList.skipBlanks(&rest)
+                while rest.first == UInt8(ascii: ";") {
+                    rest.removeFirst()
+                    guard let parameter = ExtensionList.parameter(&rest) else { return nil }
+                    element.parameters.append(parameter)
+                }
+                elements.append(element)
+                guard rest.isEmpty || rest.first == UInt8(ascii: ",") else { return nil }
+            } while rest.popFirst() != nil
+        }
+    }
+
+    private static func parameter(_ rest: inout ArraySlice<UInt8>) -> Parameter? {
+        skipBlanks(&rest)
+        guard let name = token(&rest) else { return nil }
+        skipBlanks(&rest)
+        guard rest.first == UInt8(ascii: "=") else { return Parameter(name: name) }
+        rest.removeFirst()
+        skipBlanks(&rest)
+        let isQuoted = rest.first == UInt8(ascii: "\"")
+        // §9.1: a quoted value must be a token once unquoted, so no escapes are needed.
+        if isQuoted { rest.removeFirst() }
+        guard let value = token(&rest) else { return nil }
+        if isQuoted {
+            guard rest.popFirst() == UInt8(ascii: "\"") else { return nil }
+        }
+        skipBlanks(&rest)
+        return Parameter(name: name, value: value)
+    }
+
+    private static func skipBlanks(_ rest: inout ArraySlice<UInt8>) {
+        while let byte = rest.first, byte == UInt8(ascii: " ") || byte == UInt8(ascii: "\t") {
+            rest.removeFirst()
+        }
+    }
+
+    private static func token(_ rest: inout ArraySlice<UInt8>) -> String? {
+        let end = rest.firstIndex { !isToken($0) } ?? rest.endIndex
+        guard end > rest.startIndex else { return nil }
+        defer { rest = rest[end...] }
+        return String(decoding: rest[..<end], as: UTF8.self)
+    }
+
+    private static func isToken(_ byte: UInt8) -> Bool {
+        switch byte {
+        case 0x21...0x7E: !"\"(),/:;<=>?@[\\]{}".utf8.contains(byte)
+        default: false
+        }
+    }
+}
