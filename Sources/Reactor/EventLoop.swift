@@ -71,10 +71,10 @@ package final class EventLoop {
     /// Makes a loop for the calling thread.
     /// - Parameters:
     ///   - index: position among the server's loops.
-    ///   - mailboxLimit: letters that may wait before `tryPost` refuses.
-    package init(index: Int, mailboxLimit: Int = 65_536) {
+    ///   - mailbox: made before the thread, so that letters can be left before the loop turns.
+    package init(index: Int, mailbox: Mailbox = Mailbox()) {
         self.index = index
-        mailbox = Mailbox(limit: mailboxLimit)
+        self.mailbox = mailbox
         now = SystemClock.now()
         epoll = clinux_epoll_create()
         precondition(epoll >= 0, "epoll_create1: out of descriptors at start")

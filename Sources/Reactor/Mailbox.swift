@@ -22,7 +22,8 @@ package final class Mailbox: Sendable {
     /// eventfd the loop polls; closed with the mailbox.
     let descriptor: Int32
 
-    init(limit: Int) {
+    /// - Parameter limit: letters that may wait before `tryPost` refuses.
+    package init(limit: Int = 65_536) {
         self.limit = limit
         descriptor = clinux_eventfd()
         precondition(descriptor >= 0, "eventfd: out of descriptors at start")

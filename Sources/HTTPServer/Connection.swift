@@ -1,0 +1,547 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+internal import CLinux
+internal import Glibc
+internal import HTTP1
+internal import Metrics
+internal import Reactor
+internal import Timing
+internal import WebSocket
+
+/// One accepted TCP connection: owns the descriptor, performs what the protocol machines say, and
+/// decides nothing itself.
+///
+///     ┌── HTTP ◄──────────┐
+///     │   │ request whole │ respond
+///     │   ▼               │
+///     │  answering ───────┘        upgrade
+///     │   └────────────────────────────────► WebSocket
+///     ▼ last response sent                       │ close frames exchanged
+///   draining ◄───────────────────────────────────┘
+///     ▼ peer's end, or closeTimeout
+///   closed
+///
+/// Lives on one loop; `handOver` ends it here and begins another there on the same descriptor.
+final class Connection: DescriptorHandler, TimerTarget {
+    enum Phase { case http, answering, webSocket, draining, closed }
+
+    let server: LoopServer
+    let address: String
+    private let descriptor: Int32
+    private(set) var registration: Registration?
+    private(set) var phase = Phase.http
+
+    private var parser: RequestParser
+    /// Bytes read but not yet parsed: the tail of a message, or requests behind the one being answered.
+    private var unread: [UInt8] = []
+    private var head: RequestHead?
+    private var body: [UInt8] = []
+    private var exchange: Exchange?
+    private var isParsing = false
+    /// Requests answered so far: tells a late second answer from the first of the next request.
+    private var serial = 0
+    private var channel: WebSocketChannel?
+
+    private(set) var outbox = Outbox()
+    private var isDirty = false
+    private var interest: Readiness = .readable
+    private var closesAfterFlush = false
+
+    private var deadline = Instant.distantFuture
+    /// Whether the deadline is the one between requests, not one within.
+    private var deadlineIsIdle = true
+    private var timer: (id: TimerID, at: Instant)?
+
+    /// Unparsed bytes kept while a request is being answered; reading stops past it.
+    private static let pipelineBytes = 64 * 1024
+
+    init(
+        server: LoopServer, descriptor: Int32, address: String, unread: [UInt8] = []
+    ) {
+        self.server = server
+        self.descriptor = descriptor
+        self.address = address
+        self.unread = unread
+        parser = RequestParser(limits: server.configuration.http)
+    }
+
+    /// Registers with the loop. Nil when the kernel has no room; the descriptor is closed then.
+    func open() -> Registration? {
+        registration = server.loop.register(descriptor, for: .readable, handler: self)
+        if registration == nil {
+            phase = .closed
+            _ = clinux_close(descriptor)
+        } else {
+            setDeadline(after: server.configuration.idleTimeout)
+        }
+        return registration
+    }
+
+    // MARK: Readiness
+
+    func ready(_ readiness: Readiness) {
+        if readiness.contains(.writable) { flush() }
+        guard phase != .closed else { return }
+        if !readiness.isDisjoint(with: [.readable, .hangUp]) { read() }
+    }
+
+    private func read() {
+        let buffer = server.loop.readBuffer
+        let count = clinux_recv(descriptor, buffer.baseAddress, buffer.count)
+        if count == -Int(EAGAIN) { return }
+        guard count > 0 else { return peerEnded(isReset: count < 0) }
+        switch phase {
+        case .draining, .closed: return
+        case .http, .webSocket:
+            if unread.isEmpty {
+                let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+                let used = consume(bytes)
+                if used < count, phase != .closed, phase != .draining {
+                    unread.append(contentsOf: bytes[used...])
+                }
+            } else {
+                unread.append(contentsOf: buffer[..<count])
+                consumeUnread()
+            }
+        case .answering:
+            unread.append(contentsOf: buffer[..<count])
+            if unread.count > Connection.pipelineBytes { watch(interest.subtracting(.readable)) }
+        }
+    }
+
+    private func consumeUnread() {
+        guard !unread.isEmpty else { return }
+        var bytes = unread
+        unread = []
+        let used = bytes.withUnsafeMutableBytes { consume($0) }
+        guard used < bytes.count, phase != .closed, phase != .draining else { return }
+        bytes.removeFirst(used)
+        unread = unread.isEmpty ? bytes : bytes + unread
+    }
+
+    /// Parses as far as the bytes and the phase allow.
+    /// - Returns: bytes used up.
+    private func consume(_ bytes: UnsafeMutableRawBufferPointer) -> Int {
+        isParsing = true
+        defer { isParsing = false }
+        var used = 0
+        while used <= bytes.count {
+            let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[used...])
+            switch phase {
+            case .http:
+                guard let count = parseHTTP(UnsafeRawBufferPointer(rest)) else { return used }
+                used += count
+            case .webSocket:
+                guard let count = parseWebSocket(rest) else { return used }
+                used += count
+            case .answering, .draining, .closed: return used
+            }
+        }
+        return used
+    }
+
+    private func peerEnded(isReset: Bool) {
+        // A half-closed peer still gets the answer under way; everything else ends here.
+        if !isReset, phase == .answering, exchange?.onAbort == nil, unread.isEmpty {
+            closesAfterFlush = true
+            watch(interest.subtracting(.readable))
+            return
+        }
+        abort()
+    }
+
+    // MARK: HTTP
+
+    /// One step of the parser. Nil: more bytes are needed.
+    private func parseHTTP(_ bytes: UnsafeRawBufferPointer) -> Int? {
+        let span = Span<UInt8>(_unsafeBytes: bytes)
+        if deadlineIsIdle, !bytes.isEmpty {
+            deadlineIsIdle = false
+            setDeadline(after: server.configuration.headerTimeout)
+        }
+        do {
+            let step = try parser.next(in: span)
+            switch step.event {
+            case .needMore: return step.consumed > 0 ? step.consumed : nil
+            case .head(let head):
+                self.head = head
+                setDeadline(after: server.configuration.bodyTimeout)
+                if head.expectsContinue, head.framing != .none {
+                    var interim: [UInt8] = []
+                    ResponseWriter.writeContinue(into: &interim)
+                    enqueue(interim)
+                }
+            case .body(let range): body.append(span.extracting(range))
+            case .end: requestIsWhole()
+            }
+            return step.consumed
+        } catch {
+            refuse(.problem(error.status, code: error.code, detail: error.detail))
+            return nil
+        }
+    }
+
+    private func requestIsWhole() {
+        guard let head else { preconditionFailure("a request ended that never began") }
+        self.head = nil
+        let request = HTTPRequest(
+            method: head.method, path: head.path, query: head.query, fields: head.fields,
+            body: body, address: address)
+        body = []
+        begin(Exchange(request: request, head: head, connection: self))
+    }
+
+    /// Offers a whole request to the stream handler, then to the router.
+    func begin(_ exchange: Exchange) {
+        self.exchange = exchange
+        phase = .answering
+        setDeadline(after: nil)
+        server.server.requests.increment()
+        if let streams = server.streams, streams.claims(path: exchange.request.path) {
+            return streams.accept(exchange)
+        }
+        let match = server.server.router.match(
+            method: exchange.request.method, path: exchange.request.path)
+        guard case .handler(let handler, let parameters) = match else {
+            return exchange.respond(Router.refusal(match, path: exchange.request.path))
+        }
+        var request = exchange.request
+        request.parameters = parameters
+        switch handler {
+        case .immediate(let run): exchange.respond(run(request))
+        case .blocking(let run):
+            let reply = reply()
+            let accepted = server.server.workers.submit { [request] in reply(run(request)) }
+            if !accepted {
+                exchange.respond(
+                    .problem(
+                        503, code: "busy", detail: "Too many requests wait; try again.",
+                        fields: ["retry-after": "1"]))
+            }
+        case .deferred(let run): run(request, reply())
+        }
+    }
+
+    /// An answer from any thread finds its way back by name: the connection itself never leaves.
+    private func reply() -> Router.Reply {
+        guard let registration else { return { _ in } }
+        let mailbox = server.loop.mailbox
+        let serial = serial
+        return { response in
+            mailbox.post { loop in
+                guard let server = loop.attachment as? LoopServer,
+                    let connection = server.connection(registration), connection.serial == serial
+                else { return }
+                connection.exchange?.respond(response)
+            }
+        }
+    }
+
+    func finish(_ exchange: Exchange, with response: HTTPResponse) {
+        guard phase == .answering, exchange === self.exchange else { return }
+        self.exchange = nil
+        serial += 1
+        let asked = response.fields.lists("connection", token: "close")
+        let keepAlive = exchange.head.keepAlive && !asked && !closesAfterFlush && !server.isDraining
+        var bytes: [UInt8] = []
+        var fields = response.fields
+        fields.remove("connection")
+        let sendsBody = ResponseWriter.write(
+            status: response.status, reason: HTTPResponse.reason(response.status), fields: fields,
+            bodyCount: response.body.count, keepAlive: keepAlive,
+            isHead: exchange.request.method == "HEAD", date: server.date(),
+            minorVersion: exchange.head.minorVersion, into: &bytes)
+        if sendsBody { bytes.append(contentsOf: response.body) }
+        phase = .http
+        enqueue(bytes)
+        if keepAlive {
+            deadlineIsIdle = true
+            setDeadline(after: server.configuration.idleTimeout)
+            watch(interest.union(.readable))
+            if !isParsing { consumeUnread() }
+        } else {
+            closesAfterFlush = true
+        }
+    }
+
+    /// Answers what cannot be understood, then ends: where the next request begins is unknown.
+    private func refuse(_ response: HTTPResponse) {
+        var bytes: [UInt8] = []
+        ResponseWriter.write(
+            status: response.status, reason: HTTPResponse.reason(response.status),
+            fields: response.fields, bodyCount: response.body.count, keepAlive: false, isHead: false,
+            date: server.date(), into: &bytes)
+        bytes.append(contentsOf: response.body)
+        enqueue(bytes)
+        unread = []
+        closesAfterFlush = true
+        phase = .draining
+    }
+
+    // MARK: Handing over
+
+    func handOver(_ exchange: Exchange, toLoop index: Int) {
+        let mailboxes = server.server.mailboxes
+        guard phase == .answering, index < mailboxes.count, outbox.isEmpty, let registration else {
+            exchange.isAnswered = false
+            return exchange.respondAndClose(
+                .problem(503, code: "busy", detail: "Try again."))
+        }
+        setDeadline(after: nil)
+        server.loop.unregister(descriptor, registration)
+        server.forget(registration)
+        self.registration = nil
+        phase = .closed
+        let (request, head, descriptor, address, unread) = (
+            exchange.request, exchange.head, descriptor, address, unread
+        )
+        let admission = server.server.admission
+        let posted = mailboxes[index].post { loop in
+            guard let server = loop.attachment as? LoopServer else {
+                admission.leave(address)
+                _ = clinux_close(descriptor)
+                return
+            }
+            let connection = Connection(
+                server: server, descriptor: descriptor, address: address, unread: unread)
+            server.adopt(connection)
+            guard connection.phase != .closed else { return }
+            connection.begin(Exchange(request: request, head: head, connection: connection))
+        }
+        if !posted {
+            admission.leave(address)
+            _ = clinux_close(descriptor)
+        }
+    }
+
+    // MARK: WebSocket
+
+    func upgrade(
+        fields: HTTPFields, deflate: DeflateParameters?, delegate: any WebSocketDelegate
+    ) -> WebSocketChannel? {
+        guard phase == .answering else { return nil }
+        exchange = nil
+        serial += 1
+        var bytes: [UInt8] = []
+        ResponseWriter.write(
+            status: 101, reason: HTTPResponse.reason(101), fields: fields, bodyCount: nil,
+            keepAlive: true, isHead: false, date: "", into: &bytes)
+        phase = .webSocket
+        enqueue(bytes)
+        let channel = WebSocketChannel(
+            connection: self, delegate: delegate,
+            receiver: MessageReceiver(
+                role: .server, limits: server.configuration.webSocket, deflate: deflate))
+        self.channel = channel
+        if !isParsing, !unread.isEmpty {
+            // Frames sent ahead of our 101: parsed once the delegate knows its channel.
+            parseLater()
+        }
+        return channel
+    }
+
+    private func parseLater() {
+        guard let registration else { return }
+        server.loop.mailbox.post { loop in
+            (loop.attachment as? LoopServer)?.connection(registration)?.consumeUnread()
+        }
+    }
+
+    private func parseWebSocket(_ bytes: UnsafeMutableRawBufferPointer) -> Int? {
+        guard let channel else { return nil }
+        do {
+            var writable = MutableSpan<UInt8>(_unsafeBytes: bytes)
+            let step = try channel.receiver.next(in: &writable)
+            let read = Span<UInt8>(_unsafeBytes: UnsafeRawBufferPointer(bytes))
+            switch step.event {
+            case .needMore: return step.consumed > 0 ? step.consumed : nil
+            case .text(.range(let range)):
+                channel.delegate?.received(text: read.extracting(range), on: channel)
+            case .text(.assembled(let message)):
+                channel.delegate?.received(text: message.span, on: channel)
+            case .binary(.range(let range)):
+                channel.delegate?.received(binary: read.extracting(range), on: channel)
+            case .binary(.assembled(let message)):
+                channel.delegate?.received(binary: message.span, on: channel)
+            case .ping(let range):
+                var frame: [UInt8] = []
+                FrameWriter.write(opcode: .pong, payload: read.extracting(range), into: &frame)
+                if !channel.isClosing { enqueue(frame) }
+            case .pong: break
+            case .close(let code, _):
+                peerClosed(channel, code: code)
+                return nil
+            }
+            return step.consumed
+        } catch {
+            closeWebSocket(code: error.closeCode, reason: "")
+            return nil
+        }
+    }
+
+    /// Queues our close frame and stops delivering (RFC 6455 §5.5.1).
+    func closeWebSocket(code: UInt16, reason: String) {
+        guard phase == .webSocket, let channel, !channel.isClosing else { return }
+        var frame: [UInt8] = []
+        FrameWriter.close(code: code, reason: reason, into: &frame)
+        enqueue(frame)
+        endWebSocket(channel, code: code)
+    }
+
+    private func peerClosed(_ channel: WebSocketChannel, code: UInt16?) {
+        if !channel.isClosing {
+            var frame: [UInt8] = []
+            if let code {
+                FrameWriter.close(code: code, reason: "", into: &frame)
+            } else {
+                let nothing: [UInt8] = []
+                FrameWriter.write(opcode: .close, payload: nothing.span, into: &frame)
+            }
+            enqueue(frame)
+        }
+        endWebSocket(channel, code: code)
+    }
+
+    private func endWebSocket(_ channel: WebSocketChannel, code: UInt16?) {
+        channel.isClosing = true
+        phase = .draining
+        closesAfterFlush = true
+        unread = []
+        setDeadline(after: server.configuration.closeTimeout)
+        tellClosed(channel, code: code)
+    }
+
+    private func tellClosed(_ channel: WebSocketChannel, code: UInt16?) {
+        let delegate = channel.delegate
+        channel.delegate = nil
+        delegate?.closed(channel, code: code)
+    }
+
+    // MARK: Sending
+
+    func enqueue(_ bytes: [UInt8]) {
+        guard phase != .closed else { return }
+        outbox.append(own: bytes)
+        markDirty()
+    }
+
+    func enqueue(shared: SharedBytes, _ range: Range<Int>) {
+        guard phase != .closed else { return }
+        outbox.append(shared: shared, range)
+        markDirty()
+    }
+
+    private func markDirty() {
+        guard !isDirty else { return }
+        isDirty = true
+        server.markDirty(self)
+    }
+
+    func flush() {
+        isDirty = false
+        guard phase != .closed else { return }
+        if !outbox.isEmpty {
+            let before = outbox.count
+            switch outbox.flush(to: descriptor, scratch: server.scratch) {
+            case .failed: return abort()
+            case .blocked:
+                if outbox.count < before || !interest.contains(.writable) {
+                    setDeadline(after: server.configuration.writeTimeout)
+                }
+                return watch(interest.union(.writable))
+            case .empty:
+                if interest.contains(.writable) {
+                    watch(interest.subtracting(.writable))
+                    if phase == .webSocket { setDeadline(after: nil) }
+                    if let channel, !channel.isClosing { channel.delegate?.drained(channel) }
+                    guard outbox.isEmpty else { return }
+                }
+            }
+        }
+        if closesAfterFlush, phase != .answering { beginDraining() }
+    }
+
+    /// Everything is sent: end our half and wait for the peer's, so that no reset overtakes the
+    /// last bytes (RFC 9112 §9.6).
+    private func beginDraining() {
+        closesAfterFlush = false
+        phase = .draining
+        _ = clinux_shutdown_write(descriptor)
+        watch(.readable)
+        setDeadline(after: server.configuration.closeTimeout)
+    }
+
+    private func watch(_ wanted: Readiness) {
+        guard wanted != interest, let registration else { return }
+        interest = wanted
+        server.loop.modify(descriptor, registration, for: wanted)
+    }
+
+    // MARK: Ending
+
+    /// Lets go of the connection when nothing is under way on it.
+    func drain() {
+        if phase == .http, head == nil, body.isEmpty, unread.isEmpty, outbox.isEmpty { abort() }
+    }
+
+    /// Closes at once and tells whoever waited.
+    func abort() {
+        guard phase != .closed, let registration else { return }
+        phase = .closed
+        setDeadline(after: nil)
+        server.loop.unregister(descriptor, registration)
+        server.forget(registration)
+        self.registration = nil
+        _ = clinux_close(descriptor)
+        server.server.admission.leave(address)
+        outbox.removeAll()
+        unread = []
+        if let exchange {
+            self.exchange = nil
+            exchange.isAnswered = true
+            let onAbort = exchange.onAbort
+            exchange.onAbort = nil
+            onAbort?()
+        }
+        if let channel {
+            self.channel = nil
+            if !channel.isClosing {
+                channel.isClosing = true
+                tellClosed(channel, code: nil)
+            }
+        }
+    }
+
+    // MARK: Time
+
+    /// Sets the one deadline of the connection. The timer in the wheel is left where it is when it
+    /// fires before the new deadline, and asks again then: most deadlines move without touching it.
+    private func setDeadline(after timeout: Duration?) {
+        guard let timeout else {
+            deadline = .distantFuture
+            return
+        }
+        deadline = server.loop.now + timeout
+        if let timer {
+            if timer.at <= deadline { return }
+            server.loop.cancel(timer.id)
+        }
+        timer = (server.loop.schedule(self, at: deadline), deadline)
+    }
+
+    func timerFired(now: Instant) {
+        timer = nil
+        guard phase != .closed, deadline != .distantFuture else { return }
+        guard now >= deadline else {
+            timer = (server.loop.schedule(self, at: deadline), deadline)
+            return
+        }
+        deadline = .distantFuture
+        if phase == .http, !deadlineIsIdle, outbox.isEmpty {
+            refuse(
+                .problem(408, code: "request_timeout", detail: "The request did not arrive in time."))
+        } else {
+            abort()
+        }
+    }
+}

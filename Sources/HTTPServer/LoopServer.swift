@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: MIT
+internal import CLinux
+internal import Glibc
+internal import Metrics
+package import Reactor
+internal import Timing
+
+/// Takes whole requests of one loop before the router sees them: Engine.IO lives here. One instance
+/// a loop, made on the loop's own thread.
+package protocol StreamHandler: AnyObject {
+    /// Whether this path is the handler's.
+    func claims(path: String) -> Bool
+    /// Takes over a request whose path it claimed.
+    func accept(_ exchange: Exchange)
+    /// The loop's turn ends: the last moment to queue output before it is sent.
+    func turnEnds()
+    /// The server drains: finish, and let clients go.
+    func drain()
+}
+
+/// The part of a server that lives on one loop: its listener and its connections.
+package final class LoopServer: DescriptorHandler {
+    package let loop: EventLoop
+    let server: Server
+    var configuration: ServerConfiguration { server.configuration }
+    package internal(set) var streams: (any StreamHandler)?
+    /// Where an outbox gathers small segments for one send.
+    let scratch: UnsafeMutableRawBufferPointer = .allocate(byteCount: 64 * 1024, alignment: 64)
+
+    private let listener: Int32
+    private var listening: Registration?
+    /// Connections by the index of their registration.
+    private var connections: [UInt32: Connection] = [:]
+    /// Connections with something to send at the end of this turn.
+    private var dirty: [Connection] = []
+    private var dateSecond: Int64 = -1
+    private var dateText = ""
+    private(set) var isDraining = false
+
+    init(loop: EventLoop, server: Server, listener: Int32) {
+        self.loop = loop
+        self.server = server
+        self.listener = listener
+    }
+
+    deinit { scratch.deallocate() }
+
+    func start() {
+        listening = loop.register(listener, for: .readable, handler: self)
+        precondition(listening != nil, "no room to watch the listener at start")
+        loop.beforeSleep = { [unowned self] in flush() }
+    }
+
+    // MARK: Accepting
+
+    package func ready(_ readiness: Readiness) {
+        // At most this many a turn, so that a storm of connects cannot starve those connected.
+        for _ in 0..<64 {
+            var address = [CChar](repeating: 0, count: 64)
+            let descriptor = clinux_accept(listener, &address, address.count)
+            if descriptor == -EAGAIN { return }
+            if descriptor == -EMFILE || descriptor == -ENFILE || descriptor == -ENOBUFS || descriptor == -ENOMEM {
+                pauseAccepting()
+                return
+            }
+            guard descriptor >= 0 else { continue }  // reset before we came to it
+            let name = String(
+                decoding: address.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
+            guard server.admission.enter(name) else {
+                server.refused.increment()
+                _ = clinux_close(descriptor)
+                continue
+            }
+            adopt(Connection(server: self, descriptor: descriptor, address: name))
+        }
+    }
+
+    /// Out of descriptors: without a pause the listener would be ready for ever and the loop spin.
+    private func pauseAccepting() {
+        guard let registration = listening else { return }
+        loop.modify(listener, registration, for: [])
+        _ = loop.schedule(AcceptPause(self), at: loop.now + .milliseconds(100))
+    }
+
+    private final class AcceptPause: TimerTarget {
+        private let server: LoopServer
+        init(_ server: LoopServer) { self.server = server }
+        func timerFired(now: Instant) {
+            guard let registration = server.listening else { return }
+            server.loop.modify(server.listener, registration, for: .readable)
+        }
+    }
+
+    /// Loops of the whole server.
+    package var loopCount: Int { server.configuration.loops }
+
+    func adopt(_ connection: Connection) {
+        guard let registration = connection.open() else {
+            server.admission.leave(connection.address)
+            return
+        }
+        connections[registration.index] = connection
+    }
+
+    func forget(_ registration: Registration) {
+        connections[registration.index] = nil
+    }
+
+    /// The connection registered under a name, if it still is.
+    func connection(_ registration: Registration) -> Connection? {
+        loop.handler(registration) as? Connection
+    }
+
+    // MARK: Sending
+
+    func markDirty(_ connection: Connection) { dirty.append(connection) }
+
+    private func flush() {
+        streams?.turnEnds()
+        // Flushing may close connections, whose delegates may queue more: until nothing is left.
+        while !dirty.isEmpty {
+            let batch = dirty
+            dirty.removeAll(keepingCapacity: true)
+            for connection in batch { connection.flush() }
+        }
+    }
+
+    /// The `date` field of this second.
+    func date() -> String {
+        let now = SystemClock.timestamp()
+        if now.seconds != dateSecond {
+            dateSecond = now.seconds
+            dateText = now.httpDate
+        }
+        return dateText
+    }
+
+    // MARK: Ending
+
+    /// Stops accepting and lets idle connections go; the rest end as they finish.
+    func drain() {
+        guard !isDraining else { return }
+        isDraining = true
+        if let registration = listening {
+            loop.unregister(listener, registration)
+            listening = nil
+            _ = clinux_close(listener)
+        }
+        streams?.drain()
+        for connection in connections.values { connection.drain() }
+    }
+
+    var connectionCount: Int { connections.count }
+
+    func end() {
+        drain()
+        for connection in connections.values { connection.abort() }
+        streams = nil
+        loop.stop()
+    }
+}

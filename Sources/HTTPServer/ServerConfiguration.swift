@@ -1,0 +1,41 @@
+// SPDX-License-Identifier: MIT
+package import HTTP1
+package import WebSocket
+
+/// How a server listens and what it bears.
+package struct ServerConfiguration: Sendable {
+    /// Numeric IPv4 or IPv6 address.
+    package var host: String
+    /// 0 lets the kernel choose.
+    package var port: Int
+    /// Event loops, one thread each.
+    package var loops: Int
+    /// Threads for handlers that block.
+    package var workers: Int
+    /// Requests that may wait for a worker before 503 is answered.
+    package var workerQueue: Int = 1024
+    /// Connections over all loops; more are closed at once. The default leaves descriptors for
+    /// databases below the common hard limit of 20,000.
+    package var maxConnections: Int = 19_000
+    /// Connections from one address. Nil: no bound (load tests, a proxy in front).
+    package var maxConnectionsPerAddress: Int? = 512
+    package var http: HTTPLimits = HTTPLimits()
+    package var webSocket: WebSocketLimits = WebSocketLimits()
+    /// From the first byte of a request to the end of its head.
+    package var headerTimeout: Duration = .seconds(10)
+    /// From the end of the head to the end of the body.
+    package var bodyTimeout: Duration = .seconds(30)
+    /// Between requests. Above nginx's 60 s towards its upstreams, so that the proxy closes first.
+    package var idleTimeout: Duration = .seconds(75)
+    /// Without the socket taking a single byte of what waits.
+    package var writeTimeout: Duration = .seconds(30)
+    /// From our close frame, or our last response, to the peer's end.
+    package var closeTimeout: Duration = .seconds(3)
+
+    package init(host: String = "127.0.0.1", port: Int, loops: Int = 1, workers: Int = 4) {
+        self.host = host
+        self.port = port
+        self.loops = loops
+        self.workers = workers
+    }
+}

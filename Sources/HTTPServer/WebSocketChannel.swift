@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+internal import WebSocket
+
+/// Gets what arrives on a WebSocket. Called on the connection's loop; spans are valid until return.
+package protocol WebSocketDelegate: AnyObject {
+    func received(text: Span<UInt8>, on channel: WebSocketChannel)
+    func received(binary: Span<UInt8>, on channel: WebSocketChannel)
+    /// The last call: the connection is closed or closing, for whatever reason.
+    func closed(_ channel: WebSocketChannel, code: UInt16?)
+    /// Everything queued is with the kernel again after the socket had been full.
+    func drained(_ channel: WebSocketChannel)
+}
+
+/// A WebSocket on an event loop: what a delegate sends through.
+package final class WebSocketChannel {
+    weak var connection: Connection?
+    var delegate: (any WebSocketDelegate)?
+    var receiver: MessageReceiver
+    var deflater: MessageDeflater?
+    /// Set when our close frame has been queued or the peer's has arrived.
+    var isClosing = false
+
+    init(connection: Connection, delegate: any WebSocketDelegate, receiver: MessageReceiver) {
+        self.connection = connection
+        self.delegate = delegate
+        self.receiver = receiver
+    }
+
+    /// Whether messages may still be sent.
+    package var isOpen: Bool { !isClosing && connection != nil }
+
+    /// Bytes that wait because the socket is full: the slow-consumer measure.
+    package var queuedBytes: Int { connection?.outbox.count ?? 0 }
+
+    /// Queues one text message; sent at the end of the loop's turn.
+    package func send(text: Span<UInt8>) {
+        guard isOpen else { return }
+        var frame: [UInt8] = []
+        FrameWriter.write(opcode: .text, payload: text, into: &frame)
+        connection?.enqueue(frame)
+    }
+
+    /// Queues one binary message.
+    package func send(binary: Span<UInt8>) {
+        guard isOpen else { return }
+        var frame: [UInt8] = []
+        FrameWriter.write(opcode: .binary, payload: binary, into: &frame)
+        connection?.enqueue(frame)
+    }
+
+    /// Queues frames that are complete already, header included: the broadcast path.
+    package func send(frames: SharedBytes, _ range: Range<Int>) {
+        guard isOpen else { return }
+        connection?.enqueue(shared: frames, range)
+    }
+
+    /// Queues frames made for this channel alone, header included.
+    package func send(frames: [UInt8]) {
+        guard isOpen else { return }
+        connection?.enqueue(frames)
+    }
+
+    /// Starts the close handshake (RFC 6455 §7.1.2) and tells the delegate. The peer gets
+    /// `closeTimeout` to answer.
+    package func close(code: UInt16, reason: String = "") {
+        connection?.closeWebSocket(code: code, reason: reason)
+    }
+
+    /// Drops the connection without a word.
+    package func abort() { connection?.abort() }
+}
