@@ -8,7 +8,7 @@ say "swift format"
 swift format lint --strict --recursive --parallel Package.swift Sources Tests
 
 say "imports name what they use"
-swift build --explicit-target-dependency-import-check error
+swift build --build-tests --explicit-target-dependency-import-check error
 
 say "tidiness"
 scripts/tidy.sh
