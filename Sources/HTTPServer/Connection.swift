@@ -269,7 +269,8 @@ final class Connection: DescriptorHandler, TimerTarget {
         var bytes: [UInt8] = []
         ResponseWriter.write(
             status: response.status, reason: HTTPResponse.reason(response.status),
-            fields: response.fields, bodyCount: response.body.count, keepAlive: false, isHead: false,
+            fields: response.fields, bodyCount: response.body.count, keepAlive: false,
+            isHead: false,
             date: server.date(), into: &bytes)
         bytes.append(contentsOf: response.body)
         enqueue(bytes)
@@ -539,7 +540,8 @@ final class Connection: DescriptorHandler, TimerTarget {
         deadline = .distantFuture
         if phase == .http, !deadlineIsIdle, outbox.isEmpty {
             refuse(
-                .problem(408, code: "request_timeout", detail: "The request did not arrive in time."))
+                .problem(
+                    408, code: "request_timeout", detail: "The request did not arrive in time."))
         } else {
             abort()
         }

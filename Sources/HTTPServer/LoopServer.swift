@@ -59,7 +59,9 @@ package final class LoopServer: DescriptorHandler {
             var address = [CChar](repeating: 0, count: 64)
             let descriptor = clinux_accept(listener, &address, address.count)
             if descriptor == -EAGAIN { return }
-            if descriptor == -EMFILE || descriptor == -ENFILE || descriptor == -ENOBUFS || descriptor == -ENOMEM {
+            if descriptor == -EMFILE || descriptor == -ENFILE || descriptor == -ENOBUFS
+                || descriptor == -ENOMEM
+            {
                 pauseAccepting()
                 return
             }

@@ -25,7 +25,9 @@ struct Outbox {
             }
         }
 
-        func withBytes<Result>(from offset: Int, _ body: (UnsafeRawBufferPointer) -> Result) -> Result {
+        func withBytes<Result>(from offset: Int, _ body: (UnsafeRawBufferPointer) -> Result)
+            -> Result
+        {
             switch self {
             case .own(let bytes):
                 bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
@@ -81,7 +83,9 @@ struct Outbox {
             let result: Int
             if segments.count == 1 || first.count - sent >= scratch.count {
                 offered = first.count - sent
-                result = first.withBytes(from: sent) { clinux_send(descriptor, $0.baseAddress, $0.count) }
+                result = first.withBytes(from: sent) {
+                    clinux_send(descriptor, $0.baseAddress, $0.count)
+                }
             } else {
                 offered = gather(into: scratch)
                 result = clinux_send(descriptor, scratch.baseAddress, offered)

@@ -114,7 +114,8 @@ package final class EventLoop {
     }
 
     /// Changes what is watched for.
-    package func modify(_ descriptor: Int32, _ registration: Registration, for interest: Readiness) {
+    package func modify(_ descriptor: Int32, _ registration: Registration, for interest: Readiness)
+    {
         let result = clinux_epoll_modify(epoll, descriptor, interest.rawValue, registration.data)
         precondition(result == 0, "epoll_ctl on a registered descriptor")
     }
@@ -130,7 +131,9 @@ package final class EventLoop {
     /// The handler registered under a name, if it still is.
     package func handler(_ registration: Registration) -> (any DescriptorHandler)? {
         let index = Int(registration.index)
-        guard index < slots.count, slots[index].generation == registration.generation else { return nil }
+        guard index < slots.count, slots[index].generation == registration.generation else {
+            return nil
+        }
         return slots[index].handler
     }
 

@@ -49,7 +49,8 @@ package struct TimerWheel<Payload> {
 
     /// Arranges for `payload` to be handed out by `advance` at the first tick not before `deadline`.
     package mutating func schedule(_ payload: Payload, at deadline: Instant) -> TimerID {
-        let due = deadline.nanoseconds / tickLength + (deadline.nanoseconds % tickLength > 0 ? 1 : 0)
+        let due =
+            deadline.nanoseconds / tickLength + (deadline.nanoseconds % tickLength > 0 ? 1 : 0)
         let tick = max(due, current + 1)
         let index: UInt32
         if free != Self.none {
