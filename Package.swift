@@ -117,14 +117,15 @@ let package = Package(
             "Webhooks",
             [
                 "Bytes", "Timing", "JSON", "Crypto", "ChatCore", "Store", "HTTPClient", "HTTP1",
-                "Metrics",
+                "Metrics", "Reactor",
             ]),
         library(
             "NotificationAPI",
             [
                 "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient", "Webhooks",
                 "Crypto", "JWT",
-                "Store", "Bus", "ChatCore", "Metrics", "ServiceRuntime", log,
+                "Store", "Bus", "ChatCore", "Metrics", "Reactor", "ServiceRuntime",
+                log,
             ]),
 
         // The executables.
