@@ -30,6 +30,16 @@ package enum Signals {
         return number
     }
 
+    /// Waits on the calling thread for one of the two signals, `timeout` at most.
+    /// - Returns: its number; nil when none came in time.
+    package static func waitForStop(timeout: Duration) -> Int32? {
+        var signals = stops()
+        let (seconds, attoseconds) = timeout.components
+        var time = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
+        let number = sigtimedwait(&signals, nil, &time)
+        return number > 0 ? number : nil
+    }
+
     /// From now on the next of the two signals ends the process at once, with 128 + its number.
     package static func exitOnNext() {
         _ = WorkerThread(name: "signals") { _exit(128 + waitForStop()) }
