@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: MIT
+internal import Glibc
+internal import HTTPClient
+internal import ServiceRuntime
+internal import Store
+internal import Timing
+
+/// The three services as processes of this machine.
+final class Suite: Sendable {
+    /// Why a suite does not come up, in words for the one who called.
+    struct Failure: Error, CustomStringConvertible {
+        let description: String
+        init(_ description: String) { self.description = description }
+    }
+
+    /// How long a service may take to be ready: databases of any size open at once, so what takes
+    /// longer hangs.
+    static let startTimeout = Duration.seconds(30)
+    /// How long services may drain before they are killed.
+    static let stopTimeout = Duration.seconds(10)
+
+    let layout: SuiteLayout
+    private let runners: [ServiceRunner]
+
+    /// Checks what can be checked before anything runs, creates directories and secrets.
+    /// - Parameter say: takes one line of a service's output.
+    init(
+        layout: SuiteLayout, extraEnvironment: [String: String] = [:],
+        say: @escaping @Sendable (SuiteService, String) -> Void
+    ) throws {
+        try DataDirectory.prepare(layout.dataDirectory)
+        guard try PrivateFile.lock(layout.lockFile) else {
+            throw Failure("\(layout.dataDirectory) is in use by another chatctl up")
+        }
+        var layout = layout
+        for service in SuiteService.allCases {
+            try DataDirectory.prepare(layout.directory(of: service))
+            let wanted = layout.ports[service] ?? 0
+            if wanted == 0 {
+                guard let port = Ports.anyFree() else { throw Failure("there is no free port") }
+                layout.ports[service] = port
+            } else if !Ports.isFree(wanted) {
+                throw Failure(
+                    "port \(wanted) of 127.0.0.1 is taken; choose another with "
+                        + "--\(service.rawValue)-port")
+            }
+        }
+        _ = try ServiceSecrets.create(in: layout.secretsDirectory)
+        self.layout = layout
+        let inherited = Suite.environment().merging(extraEnvironment) { $1 }
+        let folder = try Suite.programDirectory()
+        runners = try SuiteService.allCases.map { service in
+            let path = "\(folder)/\(service.executable)"
+            guard access(path, X_OK) == 0 else {
+                throw Failure("\(path) is missing: build all products first")
+            }
+            return ServiceRunner(
+                service, path: path,
+                environment: layout.environment(of: service, inherited: inherited)
+            ) { say(service, $0) }
+        }
+    }
+
+    /// Starts all services and waits until each is ready.
+    /// - Parameter ready: called once a service, with how long it took.
+    /// - Returns: false when a signal asked to stop meanwhile.
+    func start(ready: (SuiteService, Duration) -> Void) throws(Failure) -> Bool {
+        let started = SystemClock.now()
+        for runner in runners { runner.start() }
+        for runner in runners {
+            while !isReady(runner.service) {
+                if runner.hasEnded { throw Failure("\(runner.service.rawValue) did not start") }
+                if SystemClock.now() - started > Suite.startTimeout {
+                    throw Failure("\(runner.service.rawValue) was not ready in time")
+                }
+                if Signals.waitForStop(timeout: .milliseconds(50)) != nil { return false }
+            }
+            ready(runner.service, SystemClock.now() - started)
+        }
+        return true
+    }
+
+    /// The process of a service while it runs.
+    func pid(of service: SuiteService) -> pid_t? {
+        runners.first { $0.service == service }?.pid
+    }
+
+    /// Whether a service has ended for good although nobody asked it to.
+    var hasLostAService: Bool { runners.contains(where: \.hasEnded) }
+
+    /// Stops all services: politely, after `stopTimeout` or a signal by force. Last started, first
+    /// stopped, since those ask the others.
+    /// - Returns: whether all went politely.
+    func stop() -> Bool {
+        for runner in runners.reversed() { runner.stop() }
+        let deadline = SystemClock.now() + Suite.stopTimeout
+        var isPolite = true
+        while !runners.allSatisfy(\.hasEnded) {
+            let signal = Signals.waitForStop(timeout: .milliseconds(20))
+            if signal != nil || SystemClock.now() > deadline {
+                isPolite = false
+                for runner in runners { runner.kill() }
+            }
+        }
+        return isPolite
+    }
+
+    private func isReady(_ service: SuiteService) -> Bool {
+        let request = Request(
+            url: layout.url(of: service) + "/readyz", connectTimeout: .seconds(1),
+            totalTimeout: .seconds(2), keepsConnection: false)
+        return (try? perform(request))?.status == 200
+    }
+
+    /// The directory of the running executable.
+    private static func programDirectory() throws -> String {
+        var buffer = [UInt8](repeating: 0, count: Int(PATH_MAX))
+        let count = buffer.withUnsafeMutableBytes { bytes in
+            bytes.withMemoryRebound(to: CChar.self) {
+                readlink("/proc/self/exe", $0.baseAddress!, $0.count)
+            }
+        }
+        guard count > 0, let slash = buffer[..<count].lastIndex(of: UInt8(ascii: "/")) else {
+            throw Failure("/proc/self/exe cannot be read")
+        }
+        return String(decoding: buffer[..<slash], as: UTF8.self)
+    }
+
+    /// This process's environment.
+    private static func environment() -> [String: String] {
+        var result: [String: String] = [:]
+        var entry = environ
+        while let text = entry.pointee {
+            let pair = String(cString: text).split(
+                separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+            if pair.count == 2 { result[String(pair[0])] = String(pair[1]) }
+            entry += 1
+        }
+        return result
+    }
+}
