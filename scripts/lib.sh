@@ -31,6 +31,9 @@ with_closing() {
     return "$status"
 }
 
+# `timeout`, such that Ctrl-C at a terminal still reaches the command.
+limited() { if [ -t 0 ]; then timeout --foreground -k 10 "$@"; else timeout -k 10 "$@"; fi; }
+
 # N free TCP ports of the loopback interface, one a line. They are all held while being looked
 # for, so they differ.
 free_ports() {

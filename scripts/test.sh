@@ -6,8 +6,8 @@ source "$(dirname "$0")/lib.sh"
 scripts/setup.sh build test web
 swift build --build-tests
 with_closing "swift test" 'Test run with' \
-    timeout 1200 swift test --skip-build --disable-xctest "$@"
+    limited 1200 swift test --skip-build --disable-xctest "$@"
 if [ $# -eq 0 ]; then
-    with_closing "web client tests" '^(# |ℹ )(pass|fail) |tests? passed|passed' \
-        timeout 300 services/frontend/test.sh
+    with_closing "web client tests" '^(# |ℹ )pass ' \
+        limited 600 services/frontend/build.sh --test
 fi
