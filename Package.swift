@@ -97,8 +97,12 @@ let package = Package(
         library("JWT", ["Bytes", "JSON", "Crypto", "Timing"]),
         library("OAuth", ["Bytes", "JSON", "JWT", "Crypto", "Timing"]),
         library(
-            "Store", ["Bytes", "Timing", "JSON", "CSQLite", "ChatCore", "OAuth", "Metrics", deque]),
-        library("Bus", ["Bytes", "Timing", "JSON", "CHiredis", "ChatCore", "Metrics"]),
+            "Store",
+            [
+                "Bytes", "Timing", "JSON", "Reactor", "CSQLite", "ChatCore", "OAuth", "Metrics",
+                deque,
+            ]),
+        library("Bus", ["Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics"]),
         library(
             "Gateway",
             [
@@ -170,7 +174,7 @@ let package = Package(
         tests("ChatCore", ["Bytes", "Timing", "JSON"]),
         tests("JWT", ["Bytes", "JSON", "Crypto", "Timing"]),
         tests("OAuth", ["Bytes", "JSON", "JWT", "Crypto", "Timing"]),
-        tests("Store", ["Bytes", "Timing", "JSON", "ChatCore", "OAuth", "Crypto"]),
+        tests("Store", ["Bytes", "Timing", "JSON", "ChatCore", "OAuth", "Crypto", "Metrics"]),
         tests("Bus", ["Bytes", "Timing", "JSON", "ChatCore"]),
         tests(
             "Gateway",

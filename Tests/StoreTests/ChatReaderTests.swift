@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: MIT
+import ChatCore
+import Synchronization
+import TestSupport
+import Testing
+import Timing
+
+@testable import Store
+
+@Suite struct ChatReaderTests {
+    let folder: TemporaryDirectory
+    let recorder = Recorder()
+    let store: ChatStore
+    let reader: ChatReader
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        let path = folder.file("chat.db")
+        store = try ChatStore(path: path, observer: recorder)
+        reader = ChatReader(path: path, store: store)
+    }
+
+    private func close() {
+        reader.stop()
+        store.stop()
+    }
+
+    private func wait<Value: Sendable>(
+        _ start: (@escaping @Sendable (Result<Value, ChatError>) -> Void) -> Bool
+    ) throws -> Value {
+        let slot = Mutex<Result<Value, ChatError>?>(nil)
+        let box = Box(slot)
+        guard start({ answer in box.value.withLock { $0 = answer } }) else {
+            throw TestSupportError("the reader's queue is full")
+        }
+        _ = eventually { box.value.withLock { $0 != nil } }
+        guard let answer = box.value.withLock({ $0 }) else { throw TestSupportError("no answer") }
+        return try answer.get()
+    }
+
+    private final class Box<Value: ~Copyable & Sendable>: Sendable {
+        let value: Value
+        init(_ value: consuming Value) { self.value = value }
+    }
+
+    private func history(
+        _ room: RoomID, before: Int64? = nil, after: Int64? = nil, limit: Int = 50
+    ) throws -> HistoryPage {
+        try wait {
+            reader.history(
+                room: room, before: before, after: after, limit: limit, completion: $0)
+        }
+    }
+
+    /// A lobby of messages with joins strewn in, beside a busy other room.
+    private func fill(_ random: inout SeededGenerator, _ count: Int) throws {
+        _ = try recorder.act(
+            "ada", .createRoom(name: "den", visibility: .public, topic: ""), on: store)
+        for index in 0..<count {
+            let command: Command
+            var name = "ada"
+            switch Int.random(in: 0..<10, using: &random) {
+            case 0:
+                name = "guest\(index)"
+                command = .openSession
+            case 1...3: command = .send(room: "r2", text: "den", clientID: nil, replyTo: nil)
+            default: command = .send(room: .lobby, text: "\(index)", clientID: nil, replyTo: nil)
+            }
+            guard store.submit(command, actor: actor(name), ticket: recorder.ticket()) else {
+                throw TestSupportError("queue full")
+            }
+        }
+        guard eventually({ recorder.outcomeCount == count + 1 }) else {
+            throw TestSupportError("not all committed")
+        }
+    }
+
+    @Test func historyPagesBothWays() throws {
+        let seed = testSeed()
+        var random = SeededGenerator(seed: seed)
+        try fill(&random, 1500)
+        let all = recorder.entries.filter { $0.kind == .message && $0.room == .lobby }
+        #expect(all.count > 500)
+
+        for (before, after, limit) in [(nil, nil, 50), (nil, nil, 500)] as [(Int64?, Int64?, Int)] {
+            let page = try history(.lobby, before: before, after: after, limit: limit)
+            #expect(page.messages == Array(all.suffix(min(limit, 200))), "seed \(seed)")
+            #expect(page.hasMore)
+        }
+        for _ in 0..<60 {
+            let point = Int64.random(in: -2...(all.last?.roomSeq ?? 0) + 3, using: &random)
+            let limit = Int.random(in: 1...70, using: &random)
+            let older = all.filter { $0.roomSeq < point }
+            let back = try history(.lobby, before: point, limit: limit)
+            #expect(back.messages == Array(older.suffix(limit)), "before \(point), seed \(seed)")
+            #expect(back.hasMore == (older.count > limit), "before \(point), seed \(seed)")
+            let newer = all.filter { $0.roomSeq > point }
+            let on = try history(.lobby, after: point, limit: limit)
+            #expect(on.messages == Array(newer.prefix(limit)), "after \(point), seed \(seed)")
+            #expect(on.hasMore == (newer.count > limit), "after \(point), seed \(seed)")
+        }
+        let nothing = try history("r99")
+        #expect(nothing == HistoryPage(messages: [], hasMore: false))
+        close()
+    }
+
+    @Test func extremePointsAreHarmless() throws {
+        _ = try recorder.send("ada", "x", on: store)
+        #expect(try history(.lobby, before: .max).messages.count == 1)
+        #expect(try history(.lobby, before: .min).messages.count == 0)
+        #expect(try history(.lobby, after: .max).messages.count == 0)
+        #expect(try history(.lobby, after: .min, limit: .max).messages.count == 1)
+        #expect(try history(.lobby, limit: .min).messages.count == 1)
+        close()
+    }
+
+    @Test func entriesComeInOrder() throws {
+        for index in 0..<20 { _ = try recorder.send("ada", "\(index)", on: store) }
+        let all = recorder.entries
+        #expect(try reader.entries(after: 0, limit: 1000) == all)
+        #expect(try reader.entries(after: 5, limit: 3) == Array(all[5..<8]))
+        #expect(try reader.entries(after: store.head, limit: 3) == [])
+        close()
+    }
+
+    @Test func missedEntriesAreThoseOfTheRooms() throws {
+        let seed = testSeed()
+        var random = SeededGenerator(seed: seed)
+        try fill(&random, 300)
+        for roomSeq in [3, 9, 20] as [Int64] {
+            _ = try recorder.act("ada", .markRead(room: .lobby, roomSeq: roomSeq), on: store)
+            _ = try recorder.act("guest", .openSession, on: store)
+            _ = try recorder.act("guest", .markRead(room: .lobby, roomSeq: 1000), on: store)
+            _ = try recorder.send("ada", "more", on: store)
+        }
+        let head = store.head
+        let all = recorder.entries
+        for rooms in [[], [.lobby], ["r2"], [.lobby, "r2"], ["r99"]] as [Set<RoomID>] {
+            let page: MissedPage = try wait {
+                reader.missed(
+                    rooms: rooms, after: 7, through: head - 1, limit: 10_000, completion: $0)
+            }
+            let wanted = all.filter {
+                $0.seq > 7 && $0.seq < head && rooms.contains($0.room) && $0.kind != .receipt
+            }
+            #expect(page.entries.filter { $0.kind != .receipt } == wanted, "seed \(seed)")
+            #expect(page.isComplete)
+            #expect(page.through == head - 1)
+            let readers = page.entries.filter { $0.kind == .receipt }.map(\.actor)
+            #expect(Set(readers).count == readers.count)
+        }
+        var collected: [LogEntry] = []
+        var after: Int64 = 0
+        while true {
+            let page: MissedPage = try wait {
+                reader.missed(
+                    rooms: ["r2"], after: after, through: head, limit: 7, completion: $0)
+            }
+            collected += page.entries
+            after = page.through
+            #expect(page.entries.count <= 7)
+            if page.isComplete { break }
+        }
+        #expect(collected == all.filter { $0.room == "r2" && $0.kind != .receipt })
+        close()
+    }
+
+    @Test func packedNumbersRoundTrip() {
+        for numbers in [[], [0], [1, 2, 3], [0, 127, 128, 255, 16_384, .max]] as [[Int64]] {
+            #expect(PackedNumbers.decode(PackedNumbers.encode(numbers)) == numbers)
+        }
+    }
+}
