@@ -95,6 +95,11 @@ package struct PresenceState: Sendable {
         ending.insert(user)
     }
 
+    /// Whether a user is connected to this instance, or was until a moment ago.
+    package func isLocal(_ user: UserID) -> Bool {
+        people[user].map { $0.connections > 0 || $0.graceEnd != nil } ?? false
+    }
+
     /// Users of this instance and how they show: what it tells the others.
     package var local: [(user: User, status: PresenceStatus)] {
         people.compactMap { id, person in
@@ -107,7 +112,10 @@ package struct PresenceState: Sendable {
     /// in the order of their ids.
     package mutating func tick(now: Instant) -> [(user: User, status: PresenceStatus)] {
         for user in ending {
-            guard var person = people[user] else { continue }
+            guard var person = people[user] else {
+                ending.remove(user)
+                continue
+            }
             let before = person.elsewhere.count
             person.elsewhere = person.elsewhere.filter { $0.value > now }
             if let end = person.graceEnd, end <= now { person.graceEnd = nil }

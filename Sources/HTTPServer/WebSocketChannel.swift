@@ -15,7 +15,8 @@ package protocol WebSocketDelegate: AnyObject {
 /// A WebSocket on an event loop: what a delegate sends through.
 package final class WebSocketChannel {
     weak var connection: Connection?
-    var delegate: (any WebSocketDelegate)?
+    /// Told of what arrives; nil once `closed` has been called, or to hear no more.
+    package var delegate: (any WebSocketDelegate)?
     var receiver: MessageReceiver
     var deflater: MessageDeflater?
     /// Set when our close frame has been queued or the peer's has arrived.

@@ -15,6 +15,16 @@ package enum TokenRefusal: String, Error, Sendable, Hashable {
     case tokenRevoked = "token_revoked"
     /// We cannot say: no keys yet, or nothing was heard of revocations for too long.
     case authUnavailable = "auth_unavailable"
+
+    /// One sentence for people.
+    package var message: String {
+        switch self {
+        case .invalidToken: "The token is not valid here."
+        case .tokenExpired: "The token has expired."
+        case .tokenRevoked: "The token has been revoked."
+        case .authUnavailable: "Tokens cannot be checked at the moment."
+        }
+    }
 }
 
 /// Why AuthService gave no answer that could be used. Carries no secret.

@@ -10,6 +10,15 @@ package enum SystemClock {
         return Instant(nanoseconds: Int64(time.tv_sec) * 1_000_000_000 + Int64(time.tv_nsec))
     }
 
+    /// Blocks the calling thread for at least `duration`.
+    package static func sleep(_ duration: Duration) {
+        var left = timespec(
+            tv_sec: Int(duration.nanoseconds / 1_000_000_000),
+            tv_nsec: Int(duration.nanoseconds % 1_000_000_000))
+        var rest = timespec()
+        while nanosleep(&left, &rest) != 0 { left = rest }
+    }
+
     /// CLOCK_REALTIME now.
     package static func timestamp() -> Timestamp {
         var time = timespec()

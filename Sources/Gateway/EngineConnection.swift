@@ -1,0 +1,356 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+package import EngineIO
+internal import HTTP1
+package import HTTPServer
+internal import Reactor
+package import Timing
+internal import WebSocket
+
+/// Gets what arrives in one Engine.IO session. Called on the session's loop; spans are valid until
+/// return.
+package protocol EngineDelegate: AnyObject {
+    func received(text: Span<UInt8>)
+    func received(binary: Span<UInt8>)
+    /// The session's own deadline, beside the heartbeat, has come.
+    func deadlinePassed(now: Instant)
+    /// The socket has taken everything that had been waiting.
+    func drained()
+    /// The last call: the session has ended, for whatever reason.
+    func closed()
+}
+
+/// One Engine.IO session on its loop: performs what `EngineSession` says on the transport that is
+/// current, and moves what waits from polling to WebSocket when the client upgrades.
+package final class EngineConnection: WebSocketDelegate, TimerTarget {
+    /// The session's id: a secret, as whoever knows it is the client.
+    package let id: String
+    /// The client's address.
+    package let address: String
+    /// Fields and query of the request that opened the session.
+    package let handshake: HTTPRequest
+    private unowned let server: EngineServer
+    private var engine: EngineSession
+    package var delegate: (any EngineDelegate)?
+
+    /// The WebSocket that carries the session, once there is one.
+    private var channel: WebSocketChannel?
+    private var probe: WebSocketChannel?
+    /// The poll that waits for something to send.
+    private var poll: Exchange?
+    /// Packets that wait for a poll, in order.
+    private var queue = PollQueue()
+    private(set) var isClosed = false
+    private var isQueued = false
+    private var timer: (id: TimerID, at: Instant)?
+
+    /// When the delegate wants to be called; the earlier of this and the heartbeat's is scheduled.
+    package var deadline = Instant.distantFuture {
+        didSet { if deadline < oldValue { reschedule() } }
+    }
+
+    init(
+        id: String, server: EngineServer, transport: Transport, request: HTTPRequest,
+        firstPing: Duration
+    ) {
+        self.id = id
+        self.server = server
+        address = request.address
+        handshake = request
+        engine = EngineSession(
+            transport: transport, configuration: server.configuration.engine,
+            now: server.loop.now, firstPing: firstPing)
+    }
+
+    /// Which transport carries the session now.
+    package var transport: Transport { engine.transport }
+
+    /// Bytes that wait for a slow client.
+    package var queuedBytes: Int { channel?.queuedBytes ?? queue.count }
+
+    // MARK: Opening
+
+    func open(on channel: WebSocketChannel?) {
+        self.channel = channel
+        var packet: [UInt8] = []
+        EngineOpen.write(
+            sid: id, upgrades: channel == nil ? [.websocket] : [],
+            configuration: server.configuration.engine, into: &packet)
+        sendRaw(packet)
+        reschedule()
+    }
+
+    // MARK: Sending
+
+    /// Sends one text message; `payload` without the Engine.IO type.
+    package func send(text payload: [UInt8]) {
+        var packet: [UInt8] = []
+        packet.reserveCapacity(payload.count + 1)
+        packet.append(EnginePacketType.message.rawValue)
+        packet.append(contentsOf: payload)
+        sendRaw(packet)
+    }
+
+    /// Sends one binary message.
+    package func send(binary payload: [UInt8]) {
+        guard !isClosed else { return }
+        if let channel {
+            channel.send(binary: payload.span)
+        } else {
+            queue.append(binary: payload)
+            becomeReady()
+        }
+    }
+
+    /// Sends messages that are encoded already: on WebSocket their frames as they lie, on polling the
+    /// packets inside.
+    /// - Parameters:
+    ///   - frames: complete WebSocket frames end to end.
+    ///   - packets: the range of each frame's payload, Engine.IO type included.
+    package func send(frames: SharedBytes, range: Range<Int>, packets: some Sequence<Range<Int>>) {
+        guard !isClosed else { return }
+        if let channel {
+            channel.send(frames: frames, range)
+        } else {
+            for packet in packets { queue.append(text: Array(frames.bytes[packet])) }
+            becomeReady()
+        }
+    }
+
+    /// Sends one whole packet, type included.
+    private func sendRaw(_ packet: [UInt8]) {
+        guard !isClosed else { return }
+        if let channel {
+            channel.send(text: packet.span)
+        } else {
+            queue.append(text: packet)
+            becomeReady()
+        }
+    }
+
+    private func becomeReady() {
+        guard !isQueued, poll != nil else { return }
+        isQueued = true
+        server.markReady(self)
+    }
+
+    /// Answers the waiting poll with what has gathered, at the end of the loop's turn.
+    func flushPoll() {
+        isQueued = false
+        guard let poll, !queue.isEmpty else { return }
+        self.poll = nil
+        poll.respond(server.payload(queue.take(), for: poll.request))
+    }
+
+    // MARK: Polling
+
+    func get(_ exchange: Exchange) {
+        guard poll == nil else {
+            exchange.respond(server.refusal(.badRequest, for: exchange.request))
+            return close(.protocolError)
+        }
+        if engine.releasesPolls, queue.isEmpty {
+            return exchange.respond(
+                server.payload([EnginePacketType.noop.rawValue], for: exchange.request))
+        }
+        poll = exchange
+        exchange.onAbort = { [weak self] in
+            self?.poll = nil
+            self?.close(.closedByPeer)
+        }
+        if !queue.isEmpty { flushPoll() }
+    }
+
+    func post(_ exchange: Exchange) {
+        let request = exchange.request
+        guard request.body.count <= server.configuration.engine.maxPayload else {
+            exchange.respondAndClose(
+                HTTPResponse(status: 413, fields: server.crossOrigin(request)))
+            return close(.protocolError)
+        }
+        // Protocol 4's polling bodies are text; an unanswered binary one was CVE-2026-59725.
+        if request.fields["content-type"]?.lowercased().hasPrefix("application/octet-stream")
+            == true
+        {
+            exchange.respond(server.refusal(.badRequest, for: request))
+            return close(.protocolError)
+        }
+        var reader = PollPayloadReader()
+        do {
+            reading: while true {
+                switch try reader.next(in: request.body.span) {
+                case .packet(let type, let range):
+                    received(type, payload: request.body.span.extracting(range), from: .current)
+                case .binary(let bytes):
+                    if step(.message, isProbe: false, from: .current) == .deliver {
+                        delegate?.received(binary: bytes.span)
+                    }
+                case .end: break reading
+                }
+                // What follows a packet that ended the session is for nobody.
+                if isClosed { break }
+            }
+        } catch {
+            exchange.respond(server.refusal(.badRequest, for: request))
+            return close(.protocolError)
+        }
+        var response = HTTPResponse(
+            status: 200, fields: server.crossOrigin(request), body: Array("ok".utf8))
+        response.fields.set("content-type", "text/html")
+        response.fields.set("cache-control", "no-store")
+        exchange.respond(response)
+    }
+
+    // MARK: WebSocket
+
+    /// A WebSocket opened with this session's id.
+    func adopt(probe channel: WebSocketChannel) {
+        guard !isClosed, engine.probeOpened(now: server.loop.now) else {
+            channel.delegate = nil
+            return channel.close(code: 1000)
+        }
+        probe = channel
+        reschedule()
+    }
+
+    package func received(text: Span<UInt8>, on channel: WebSocketChannel) {
+        let origin: EngineSession.Origin = channel === probe ? .probe : .current
+        do {
+            let (type, range) = try EngineCodec.decodeText(text)
+            received(type, payload: text.extracting(range), from: origin)
+        } catch {
+            if origin == .probe { perform(.closeProbe) } else { close(.protocolError) }
+        }
+    }
+
+    package func received(binary: Span<UInt8>, on channel: WebSocketChannel) {
+        guard channel === self.channel else { return perform(.closeProbe) }
+        if step(.message, isProbe: false, from: .current) == .deliver {
+            delegate?.received(binary: binary)
+        }
+    }
+
+    package func closed(_ channel: WebSocketChannel, code: UInt16?) {
+        if channel === probe {
+            probe = nil
+            engine.probeClosed()
+        } else if channel === self.channel {
+            self.channel = nil
+            close(.closedByPeer)
+        }
+    }
+
+    package func drained(_ channel: WebSocketChannel) { delegate?.drained() }
+
+    // MARK: Steps
+
+    private func received(
+        _ type: EnginePacketType, payload: Span<UInt8>, from origin: EngineSession.Origin
+    ) {
+        guard !isClosed else { return }
+        let step = engine.received(
+            type, isProbePayload: payload.equals("probe"), from: origin, now: server.loop.now)
+        if step == .deliver { delegate?.received(text: payload) } else { perform(step) }
+    }
+
+    private func step(
+        _ type: EnginePacketType, isProbe: Bool, from origin: EngineSession.Origin
+    ) -> EngineSession.Step {
+        guard !isClosed else { return .nothing }
+        return engine.received(
+            type, isProbePayload: isProbe, from: origin, now: server.loop.now)
+    }
+
+    private func perform(_ step: EngineSession.Step) {
+        switch step {
+        case .nothing, .deliver: break
+        case .sendPing: sendRaw([EnginePacketType.ping.rawValue])
+        case .confirmProbe:
+            probe?.send(text: Array("3probe".utf8).span)
+            releasePoll()
+        case .completeUpgrade:
+            releasePoll()
+            channel = probe
+            probe = nil
+            for packet in queue.takePackets() {
+                switch packet {
+                case .text(let bytes): channel?.send(text: bytes.span)
+                case .binary(let bytes): channel?.send(binary: bytes.span)
+                }
+            }
+        case .closeProbe:
+            let probe = probe
+            self.probe = nil
+            engine.probeClosed()
+            probe?.delegate = nil
+            probe?.close(code: 1000)
+        case .close(let reason): close(reason)
+        }
+    }
+
+    private func releasePoll() {
+        guard let poll else { return }
+        self.poll = nil
+        if queue.isEmpty { queue.append(text: [EnginePacketType.noop.rawValue]) }
+        poll.respond(server.payload(queue.take(), for: poll.request))
+    }
+
+    // MARK: Time
+
+    package func timerFired(now: Instant) {
+        timer = nil
+        guard !isClosed else { return }
+        while true {
+            let step = engine.timePassed(now: now)
+            if step == .nothing { break }
+            perform(step)
+            if isClosed { return }
+        }
+        if deadline <= now {
+            deadline = .distantFuture
+            delegate?.deadlinePassed(now: now)
+            if isClosed { return }
+        }
+        reschedule()
+    }
+
+    private func reschedule() {
+        guard !isClosed else { return }
+        let wanted = min(engine.nextDeadline, deadline)
+        if let timer {
+            // An early timer asks again when it fires: cheaper than moving it at each packet.
+            if timer.at <= wanted { return }
+            server.loop.cancel(timer.id)
+        }
+        timer = (server.loop.schedule(self, at: wanted), wanted)
+    }
+
+    // MARK: Ending
+
+    /// Ends the session and tells the client as far as the transport allows.
+    package func close(_ reason: EngineSession.CloseReason = .closedByPeer) {
+        guard !isClosed else { return }
+        isClosed = true
+        if let timer { server.loop.cancel(timer.id) }
+        timer = nil
+        server.forget(self)
+        let poll = poll
+        self.poll = nil
+        if let poll {
+            // The client's own close is answered with a noop; ours, with a close packet.
+            let last: EnginePacketType = reason == .closedByPeer ? .noop : .close
+            queue.append(text: [last.rawValue])
+            poll.respond(server.payload(queue.take(), for: poll.request))
+        }
+        let channels = [channel, probe]
+        channel = nil
+        probe = nil
+        for channel in channels.compactMap({ $0 }) {
+            channel.delegate = nil
+            channel.close(code: 1000)
+        }
+        let delegate = delegate
+        self.delegate = nil
+        delegate?.closed()
+    }
+}

@@ -1,0 +1,283 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+internal import Crypto
+package import EngineIO
+internal import HTTP1
+package import HTTPServer
+internal import JSON
+internal import Reactor
+internal import Timing
+internal import WebSocket
+
+/// How Engine.IO is served under one path.
+package struct EngineServerConfiguration: Sendable {
+    /// With slashes at both ends, such as `/socket.io/`.
+    package var path: String
+    package var engine: EngineConfiguration
+    package var origins: OriginPolicy
+    /// Sessions one loop holds; more are refused with 503.
+    package var maxSessions: Int
+
+    package init(
+        path: String = "/socket.io/", engine: EngineConfiguration = EngineConfiguration(),
+        origins: OriginPolicy = OriginPolicy(), maxSessions: Int = 20_000
+    ) {
+        self.path = path
+        self.engine = engine
+        self.origins = origins
+        self.maxSessions = maxSessions
+    }
+}
+
+/// Which web pages may speak to the server. Browsers do not hold WebSockets to the same origin, so
+/// the server must (RFC 6455 §10.2).
+package struct OriginPolicy: Sendable {
+    /// Origins allowed beside the server's own, such as `https://chat.example`.
+    package var allowed: Set<String>
+    /// Any page may connect: for test servers and public read-only ones.
+    package var allowsAll: Bool
+
+    package init(allowed: Set<String> = [], allowsAll: Bool = false) {
+        self.allowed = allowed
+        self.allowsAll = allowsAll
+    }
+
+    package enum Verdict: Sendable { case sameOrigin, allowed, forbidden }
+
+    /// Judges a request. No `origin` field: not a page, so the rule is not about it.
+    package func judge(_ request: HTTPRequest) -> Verdict {
+        guard let origin = request.fields["origin"] else { return .sameOrigin }
+        if let host = request.fields["host"], let separator = origin.range(of: "://"),
+            origin[separator.upperBound...] == host
+        {
+            return .sameOrigin
+        }
+        return allowsAll || allowed.contains(origin) ? .allowed : .forbidden
+    }
+}
+
+extension String {
+    /// The first place `text` stands at.
+    fileprivate func range(of text: String) -> Range<Index>? {
+        var index = startIndex
+        while index < endIndex {
+            if self[index...].hasPrefix(text) {
+                return index..<self.index(index, offsetBy: text.count)
+            }
+            index = self.index(after: index)
+        }
+        return nil
+    }
+}
+
+/// Engine.IO on one loop: handshakes, and requests brought to their sessions.
+///
+/// A session's id names the loop that owns it in its first byte. A request that the kernel gave to
+/// another loop is handed over with its connection, so polling needs no sticky balancing.
+package final class EngineServer: StreamHandler {
+    package let configuration: EngineServerConfiguration
+    private let server: LoopServer
+    var loop: EventLoop { server.loop }
+    private var sessions: [String: EngineConnection] = [:]
+    /// Sessions whose poll can be answered at the end of this turn.
+    private var readyPolls: [EngineConnection] = []
+    private let accepted: (EngineConnection) -> any EngineDelegate
+    private let endOfTurn: () -> Void
+    private var isDraining = false
+
+    /// - Parameters:
+    ///   - accepted: makes the delegate of a new session; called before anything arrives.
+    ///   - endOfTurn: called before polls are answered: where broadcasts are laid out.
+    package init(
+        _ configuration: EngineServerConfiguration, on server: LoopServer,
+        accepted: @escaping (EngineConnection) -> any EngineDelegate,
+        endOfTurn: @escaping () -> Void = {}
+    ) {
+        self.configuration = configuration
+        self.server = server
+        self.accepted = accepted
+        self.endOfTurn = endOfTurn
+    }
+
+    /// Sessions open on this loop.
+    package var sessionCount: Int { sessions.count }
+
+    // MARK: StreamHandler
+
+    package func claims(path: String) -> Bool {
+        path == configuration.path || path == configuration.path.dropLast()
+    }
+
+    package func accept(_ exchange: Exchange) {
+        let request = exchange.request
+        let query = EngineQuery.parse(request.query)
+        if request.method == "OPTIONS" { return preflight(exchange) }
+        guard !query.hasUnknownTransport, let transport = query.transport else {
+            return refuse(exchange, .unknownTransport)
+        }
+        guard configuration.origins.judge(request) != .forbidden else {
+            return refuse(exchange, .forbidden)
+        }
+        if let sid = query.sid {
+            toSession(sid, transport: transport, exchange)
+        } else {
+            handshake(transport: transport, version: query.protocolVersion, exchange)
+        }
+    }
+
+    package func turnEnds() {
+        endOfTurn()
+        guard !readyPolls.isEmpty else { return }
+        let ready = readyPolls
+        readyPolls.removeAll(keepingCapacity: true)
+        for connection in ready { connection.flushPoll() }
+    }
+
+    package func drain() {
+        isDraining = true
+        for session in Array(sessions.values) { session.close(.protocolError) }
+    }
+
+    // MARK: Requests
+
+    private func toSession(_ sid: String, transport: Transport, _ exchange: Exchange) {
+        guard let session = sessions[sid] else {
+            if let owner = EngineServer.owner(of: sid), owner != loop.index,
+                owner < server.loopCount
+            {
+                return exchange.handOver(toLoop: owner)
+            }
+            return refuse(exchange, .unknownSession)
+        }
+        switch transport {
+        case .websocket:
+            guard exchange.head.upgradesToWebSocket else { return refuse(exchange, .badRequest) }
+            if let channel = upgrade(exchange, delegate: session) { session.adopt(probe: channel) }
+        case .polling:
+            guard session.transport == .polling else { return refuse(exchange, .badRequest) }
+            switch exchange.request.method {
+            case "GET": session.get(exchange)
+            case "POST": session.post(exchange)
+            default: refuse(exchange, .badRequest)
+            }
+        }
+    }
+
+    private func handshake(
+        transport: Transport, version: String?, _ exchange: Exchange
+    ) {
+        guard exchange.request.method == "GET" else { return refuse(exchange, .badHandshakeMethod) }
+        if transport == .websocket, !exchange.head.upgradesToWebSocket {
+            return refuse(exchange, .badRequest)
+        }
+        guard version == "4" else { return refuse(exchange, .unsupportedProtocolVersion) }
+        guard !isDraining, sessions.count < configuration.maxSessions else {
+            return exchange.respondAndClose(
+                .problem(
+                    503, code: "busy", detail: "The server takes no new sessions now.",
+                    fields: ["retry-after": "2"]))
+        }
+        let id = EngineServer.makeID(loop: loop.index)
+        // Heartbeats of a storm of connects are spread over the last fifth of the interval.
+        let interval = configuration.engine.pingInterval.nanoseconds
+        let firstPing = Duration.nanoseconds(interval - Int64.random(in: 0...interval / 5))
+        let connection = EngineConnection(
+            id: id, server: self, transport: transport,
+            request: exchange.request, firstPing: firstPing)
+        var channel: WebSocketChannel?
+        if transport == .websocket {
+            channel = upgrade(exchange, delegate: connection)
+            if channel == nil { return }
+        }
+        sessions[id] = connection
+        connection.delegate = accepted(connection)
+        connection.open(on: channel)
+        if transport == .polling { connection.get(exchange) }
+    }
+
+    private func upgrade(
+        _ exchange: Exchange, delegate: any WebSocketDelegate
+    ) -> WebSocketChannel? {
+        do {
+            let answer = try WebSocketHandshake.respond(to: exchange.head, deflate: nil)
+            return exchange.upgrade(
+                fields: answer.fields, deflate: answer.deflate, delegate: delegate)
+        } catch {
+            var response = HTTPResponse.problem(
+                error.status, code: "bad_websocket_handshake", detail: error.detail)
+            for field in error.fields.fields { response.fields.set(field.name, field.value) }
+            exchange.respondAndClose(response)
+            return nil
+        }
+    }
+
+    // MARK: Answers
+
+    private func refuse(_ exchange: Exchange, _ refusal: EngineRefusal) {
+        if exchange.head.upgradesToWebSocket {
+            exchange.respondAndClose(self.refusal(refusal, for: exchange.request))
+        } else {
+            exchange.respond(self.refusal(refusal, for: exchange.request))
+        }
+    }
+
+    func refusal(_ refusal: EngineRefusal, for request: HTTPRequest) -> HTTPResponse {
+        var response = HTTPResponse(
+            status: refusal.status, fields: crossOrigin(request), body: refusal.body)
+        response.fields.set("content-type", "application/json")
+        response.fields.set("cache-control", "no-store")
+        return response
+    }
+
+    /// A poll's answer.
+    func payload(_ body: [UInt8], for request: HTTPRequest) -> HTTPResponse {
+        var response = HTTPResponse(status: 200, fields: crossOrigin(request), body: body)
+        response.fields.set("content-type", "text/plain; charset=UTF-8")
+        response.fields.set("cache-control", "no-store")
+        return response
+    }
+
+    /// The CORS fields of an answer to a page of another origin that is allowed.
+    func crossOrigin(_ request: HTTPRequest) -> HTTPFields {
+        guard configuration.origins.judge(request) == .allowed,
+            let origin = request.fields["origin"]
+        else { return [:] }
+        return [
+            "access-control-allow-origin": origin, "access-control-allow-credentials": "true",
+            "vary": "Origin",
+        ]
+    }
+
+    private func preflight(_ exchange: Exchange) {
+        guard configuration.origins.judge(exchange.request) == .allowed else {
+            return refuse(exchange, .forbidden)
+        }
+        var response = HTTPResponse(status: 204, fields: crossOrigin(exchange.request))
+        response.fields.set("access-control-allow-methods", "GET, POST")
+        response.fields.set(
+            "access-control-allow-headers",
+            exchange.request.fields["access-control-request-headers"] ?? "content-type")
+        response.fields.set("access-control-max-age", "600")
+        exchange.respond(response)
+    }
+
+    // MARK: Sessions
+
+    func markReady(_ connection: EngineConnection) { readyPolls.append(connection) }
+
+    func forget(_ connection: EngineConnection) { sessions[connection.id] = nil }
+
+    /// 20 characters: the owner loop's index and 14 bytes from the system's random source.
+    private static func makeID(loop: Int) -> String {
+        Base64.string([UInt8(truncatingIfNeeded: loop)] + SecureRandom.bytes(14), alphabet: .url)
+    }
+
+    /// The loop that a well-formed id names.
+    private static func owner(of sid: String) -> Int? {
+        guard sid.utf8.count == 20, let bytes = Base64.decode(Array(sid.utf8), alphabet: .url)
+        else {
+            return nil
+        }
+        return Int(bytes[0])
+    }
+}

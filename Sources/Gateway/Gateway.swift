@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+package import ChatCore
+internal import HTTPServer
+internal import JSON
+internal import JWT
+package import Metrics
+package import Reactor
+package import ServiceRuntime
+package import Store
+internal import Synchronization
+internal import Timing
+
+/// The chat behind the wire, over all loops: gets what the writer committed and gives each loop its
+/// share, once a loop and commit. Knows both wire and domain; owns neither.
+package final class Gateway: CommitObserver, Sendable {
+    package let configuration: GatewayConfiguration
+    let authority: TokenAuthority
+    let metrics: GatewayMetrics
+    let recovery: RecoveryToken
+    let presence: PresenceHub
+    private let bus: any Bus
+    private let feed = LogFeed()
+    private let wiring = Mutex(Wiring())
+
+    private struct Wiring {
+        var store: ChatStore?
+        var reader: ChatReader?
+        var mailboxes: [Mailbox] = []
+        var replies: [UInt64: @Sendable (Outcome) -> Void] = [:]
+        var lastReply: UInt64 = 0
+    }
+
+    /// The loop number of commands that came over REST.
+    private static let restLoop: Int32 = -1
+
+    package init(
+        _ configuration: GatewayConfiguration, authority: TokenAuthority, bus: any Bus,
+        metrics: MetricsRegistry
+    ) {
+        self.configuration = configuration
+        self.authority = authority
+        self.bus = bus
+        self.metrics = GatewayMetrics(metrics)
+        recovery = RecoveryToken(key: configuration.recoveryKey)
+        presence = PresenceHub(instance: configuration.instance, bus: bus)
+    }
+
+    /// Ties the gateway to the store that it observes. Before `start`.
+    package func attach(store: ChatStore, reader: ChatReader) {
+        wiring.withLock {
+            $0.store = store
+            $0.reader = reader
+        }
+    }
+
+    /// Begins: `mailboxes` are the server's loops.
+    package func start(mailboxes: [Mailbox]) {
+        wiring.withLock { $0.mailboxes = mailboxes }
+        bus.subscribe(BusChannel.chatLog) { [weak self] payload in self?.announced(payload) }
+        bus.subscribe(BusChannel.chatLive) { [weak self] payload in self?.heard(payload) }
+        authority.onRevocation { [weak self] revocation in self?.revoked(revocation) }
+        presence.start { [weak self] update in self?.presenceChanged(update) }
+    }
+
+    /// Ends what `start` began.
+    package func stop() { presence.stop() }
+
+    var store: ChatStore {
+        guard let store = wiring.withLock({ $0.store }) else {
+            preconditionFailure("attach comes first")
+        }
+        return store
+    }
+
+    var reader: ChatReader {
+        guard let reader = wiring.withLock({ $0.reader }) else {
+            preconditionFailure("attach comes first")
+        }
+        return reader
+    }
+
+    // MARK: Commits
+
+    package func committed(_ items: [CommitItem]) {
+        var deliveries: [Delivery] = []
+        deliveries.reserveCapacity(items.count)
+        var count = 0
+        for item in items {
+            switch item {
+            case .entry(let entry):
+                count += 1
+                deliveries.append(.entry(entry, Publication(entry)))
+            case .outcome(let ticket, let outcome):
+                if ticket.loop == Gateway.restLoop {
+                    let reply = wiring.withLock { $0.replies.removeValue(forKey: ticket.token) }
+                    reply?(outcome)
+                } else {
+                    deliveries.append(.outcome(ticket, outcome))
+                }
+            }
+        }
+        metrics.publications.increment(by: count)
+        if !deliveries.isEmpty {
+            toLoops { [deliveries] chat in chat.deliver(deliveries) }
+        }
+        if count > 0 { feed.committed(reader) }
+    }
+
+    private func toLoops(_ deliver: @escaping @Sendable (LoopChat) -> Void) {
+        for mailbox in wiring.withLock({ $0.mailboxes }) {
+            mailbox.post { loop in
+                if let chat = LoopChat.of(loop) { deliver(chat) }
+            }
+        }
+    }
+
+    /// Another instance has committed: the store has what it said.
+    private func announced(_ payload: [UInt8]) {
+        guard let announcement = LogAnnouncement(payload),
+            announcement.instance != configuration.instance
+        else { return }
+        store.catchUp()
+    }
+
+    // MARK: REST
+
+    /// Answers with a page of the log (`GET /internal/log`).
+    func readLog(after: Int64, limit: Int, wait: Duration, reply: @escaping Router.Reply) {
+        feed.read(reader, after: after, limit: limit, wait: wait, reply: reply)
+    }
+
+    /// Gives a command to the writer and calls back on the writer's thread.
+    /// - Returns: false when the queue is full; nothing will be called then.
+    func submit(
+        _ command: Command, actor: Actor, reply: @escaping @Sendable (Outcome) -> Void
+    ) -> Bool {
+        let token = wiring.withLock { wiring in
+            wiring.lastReply += 1
+            wiring.replies[wiring.lastReply] = reply
+            return wiring.lastReply
+        }
+        let ticket = Ticket(loop: Gateway.restLoop, token: token)
+        if store.submit(command, actor: actor, ticket: ticket) { return true }
+        _ = wiring.withLock { $0.replies.removeValue(forKey: token) }
+        return false
+    }
+
+    // MARK: What is not in the log
+
+    /// Sends an event outside the log to the clients of every loop and instance.
+    func publishLive(_ event: LiveEvent) {
+        deliverLive(event)
+        bus.publish(
+            BusChannel.chatLive, LiveEnvelope.encode(event, instance: configuration.instance))
+    }
+
+    private func deliverLive(_ event: LiveEvent) {
+        let publication = Publication(event: event.event, argument: event.argument)
+        toLoops { $0.deliverLive(event, publication) }
+    }
+
+    private func heard(_ payload: [UInt8]) {
+        guard let value = try? JSONValue(parsing: payload),
+            value["instance"]?.string != configuration.instance
+        else { return }
+        if let event = LiveEnvelope.decode(value) { deliverLive(event) }
+        presence.heard(value)
+    }
+
+    private func presenceChanged(_ update: PresenceHub.Update) {
+        toLoops { $0.setPresencePage(update.page) }
+        if let changes = update.changes {
+            deliverLive(LiveEvent(room: nil, except: nil, event: "presence", argument: changes))
+        }
+    }
+
+    private func revoked(_ revocation: Revocation) {
+        toLoops { chat in
+            chat.revoke { client in client.claims.map { revocation.covers($0) } ?? false }
+        }
+    }
+}
+
+/// Events outside the log between instances: `{"instance","room","except","event","argument"}`.
+enum LiveEnvelope {
+    static func encode(_ event: LiveEvent, instance: String) -> [UInt8] {
+        var output: [UInt8] = []
+        let head: JSONValue = [
+            "instance": .string(instance), "room": event.room.map { .string($0.rawValue) } ?? .null,
+            "except": event.except.map { .string($0.rawValue) } ?? .null,
+            "event": .string(event.event),
+        ]
+        output.append(contentsOf: head.bytes.dropLast())
+        output.append(",\"argument\":")
+        output.append(contentsOf: event.argument)
+        output.append("}")
+        return output
+    }
+
+    static func decode(_ value: JSONValue) -> LiveEvent? {
+        guard let event = value["event"]?.string, let argument = value["argument"],
+            argument.object != nil
+        else { return nil }
+        return LiveEvent(
+            room: value["room"]?.string.map { RoomID($0) },
+            except: value["except"]?.string.map { UserID($0) }, event: event,
+            argument: argument.bytes)
+    }
+}

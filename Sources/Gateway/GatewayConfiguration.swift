@@ -1,0 +1,52 @@
+// SPDX-License-Identifier: MIT
+package import ChatCore
+package import Metrics
+
+/// How the gateway serves the chat.
+package struct GatewayConfiguration: Sendable {
+    /// This process among those that share the store.
+    package var instance: String
+    package var limits: Limits
+    package var engine: EngineServerConfiguration
+    /// From the transport's opening to CONNECT done. The reference server's default.
+    package var connectTimeout: Duration = .seconds(45)
+    /// Bytes that may wait for one client before it is let go, to come back and catch up.
+    package var maxQueuedBytes = 1 << 20
+    /// Rate limits off: for load tests.
+    package var isUnlimited = false
+    /// Shared by the instances of one store; 32 random bytes.
+    package var recoveryKey: [UInt8]
+
+    package init(
+        instance: String, limits: Limits = Limits(), engine: EngineServerConfiguration,
+        recoveryKey: [UInt8]
+    ) {
+        self.instance = instance
+        self.limits = limits
+        self.engine = engine
+        self.recoveryKey = recoveryKey
+    }
+}
+
+/// What the gateway counts.
+package struct GatewayMetrics: Sendable {
+    let clients: Gauge
+    let requests: Counter
+    let refusals: Counter
+    let deliveries: Counter
+    let publications: Counter
+    let slowConsumers: Counter
+
+    package init(_ registry: MetricsRegistry) {
+        clients = registry.gauge("chat_clients", help: "Socket.IO clients signed in now.")
+        requests = registry.counter("chat_requests_total", help: "Events received from clients.")
+        refusals = registry.counter("chat_refusals_total", help: "Requests answered with an error.")
+        deliveries = registry.counter(
+            "chat_deliveries_total", help: "Log events handed to clients' connections.")
+        publications = registry.counter(
+            "chat_publications_total", help: "Log events encoded for delivery.")
+        slowConsumers = registry.counter(
+            "chat_slow_consumers_total",
+            help: "Clients let go because too much waited for them.")
+    }
+}

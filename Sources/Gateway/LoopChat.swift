@@ -1,0 +1,286 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+internal import ChatCore
+internal import HTTPServer
+internal import Metrics
+internal import Reactor
+internal import Store
+internal import Timing
+
+/// What one loop delivers of a commit, in its order.
+enum Delivery: Sendable {
+    case entry(LogEntry, Publication)
+    case outcome(Ticket, Outcome)
+}
+
+/// An event that is not in the log: typing, presence, an alert.
+struct LiveEvent: Sendable {
+    /// Its room; nil for everybody.
+    var room: RoomID?
+    /// Whose own clients do not get it.
+    var except: UserID?
+    var event: String
+    var argument: [UInt8]
+}
+
+/// The chat on one loop: its clients, the rooms they are in, and the way out for everything that
+/// happens in those rooms. All of it is a cache of what the writer decided, kept current by the
+/// deliveries, which come in the log's order.
+final class LoopChat {
+    /// Who is waiting for a command's outcome.
+    enum Continuation {
+        case session(after: Int64?, isResumed: Bool)
+        case acknowledge(Int?)
+    }
+
+    private struct Waiting {
+        let client: ChatClient
+        let continuation: Continuation
+        let isJoin: Bool
+    }
+
+    unowned let gateway: Gateway
+    private let loop: EventLoop
+    private var rooms: [RoomID: LocalRoom] = [:]
+    private var users: [UserID: [ChatClient]] = [:]
+    private var waiting: [UInt64: Waiting] = [:]
+    private var lastToken: UInt64 = 0
+    /// Rooms with publications in the turn under way.
+    private var dirtyRooms: [LocalRoom] = []
+    /// Joins each client has asked for and not yet been answered, so that the asker's first live
+    /// event is the one after the answer's head.
+    private var joining: [ObjectIdentifier: Int] = [:]
+    /// The page of presence that new clients start from.
+    private(set) var presence: [UInt8] = Array("{\"online\":0,\"users\":[]}".utf8)
+
+    init(gateway: Gateway, loop: EventLoop) {
+        self.gateway = gateway
+        self.loop = loop
+    }
+
+    var now: Instant { loop.now }
+
+    // MARK: Clients
+
+    func remember(_ client: ChatClient) {
+        users[client.actor.id, default: []].append(client)
+        gateway.metrics.clients.add(1)
+    }
+
+    func forget(_ client: ChatClient) {
+        let id = client.actor.id
+        guard var clients = users[id], let index = clients.firstIndex(where: { $0 === client })
+        else {
+            return
+        }
+        clients.remove(at: index)
+        users[id] = clients.isEmpty ? nil : clients
+        joining[ObjectIdentifier(client)] = nil
+        gateway.metrics.clients.add(-1)
+        if client.hasBeenLive { gateway.presence.left(client.actor.id) }
+    }
+
+    func becameLive(_ client: ChatClient) {
+        gateway.presence.joined(client.actor.user)
+    }
+
+    func setPresence(_ status: PresenceStatus, of client: ChatClient) {
+        gateway.presence.set(status, of: client.actor.id)
+    }
+
+    func revoke(_ isRevoked: (ChatClient) -> Bool) {
+        for client in Array(users.values.joined()) where isRevoked(client) { client.revoked() }
+    }
+
+    // MARK: Rooms
+
+    /// The room of that id, made when it is new here.
+    func room(_ id: RoomID) -> LocalRoom {
+        if let room = rooms[id] { return room }
+        let room = LocalRoom(id: id)
+        rooms[id] = room
+        return room
+    }
+
+    /// Forgets a room nobody here is in.
+    func release(_ room: LocalRoom) {
+        if room.isEmpty, room.publications.isEmpty { rooms[room.id] = nil }
+    }
+
+    // MARK: Commands
+
+    /// Hands a command to the writer. False: it takes no more now, and nothing will come of this one.
+    func submit(_ command: Command, by client: ChatClient, then continuation: Continuation) -> Bool
+    {
+        lastToken += 1
+        let ticket = Ticket(loop: Int32(loop.index), token: lastToken)
+        let isJoin =
+            switch command {
+            case .join, .createRoom: true
+            default: false
+            }
+        guard gateway.store.submit(command, actor: client.actor, ticket: ticket) else {
+            return false
+        }
+        waiting[lastToken] = Waiting(client: client, continuation: continuation, isJoin: isJoin)
+        if isJoin { joining[ObjectIdentifier(client), default: 0] += 1 }
+        return true
+    }
+
+    // MARK: Deliveries
+
+    /// Takes one commit, in order.
+    func deliver(_ deliveries: [Delivery]) {
+        for delivery in deliveries {
+            switch delivery {
+            case .entry(let entry, let publication): deliver(entry, publication)
+            case .outcome(let ticket, let outcome):
+                if ticket.loop == Int32(loop.index) { complete(ticket.token, outcome) }
+            }
+        }
+    }
+
+    private func deliver(_ entry: LogEntry, _ publication: Publication) {
+        publish(publication, in: entry.room)
+        guard entry.kind == .member, let content = try? entry.content(),
+            case .member(let action, let user) = content, let clients = users[user.id]
+        else { return }
+        switch action {
+        case .joined:
+            let room = room(entry.room)
+            for client in clients where client.phase == .live || client.phase == .recovering {
+                let asked = joining[ObjectIdentifier(client)] != nil
+                if !asked, !client.isMember(of: room.id) { client.send(publication) }
+                client.join(room)
+            }
+        case .left, .removed:
+            guard let room = rooms[entry.room] else { return }
+            for client in clients { client.leave(room) }
+        case .invited:
+            for client in clients where !client.isMember(of: entry.room) {
+                client.send(publication)
+            }
+        }
+    }
+
+    private func publish(_ publication: Publication, in id: RoomID) {
+        guard let room = rooms[id], !room.isEmpty else { return }
+        if room.append(publication) { dirtyRooms.append(room) }
+    }
+
+    private func complete(_ token: UInt64, _ outcome: Outcome) {
+        guard let waiting = waiting.removeValue(forKey: token) else { return }
+        let client = waiting.client
+        if waiting.isJoin {
+            let key = ObjectIdentifier(client)
+            joining[key] = joining[key].flatMap { $0 > 1 ? $0 - 1 : nil }
+        }
+        switch waiting.continuation {
+        case .session(let position, let isResumed):
+            client.opened(outcome, after: position, isResumed: isResumed)
+        case .acknowledge(let id): client.completed(outcome, ackID: id)
+        }
+    }
+
+    // MARK: Fan-out
+
+    /// Sends the turn's publications: each client with something waiting gets one write.
+    func endTurn() {
+        guard !dirtyRooms.isEmpty else { return }
+        let dirty = dirtyRooms
+        dirtyRooms.removeAll(keepingCapacity: true)
+        var touched: [ChatClient] = []
+        for room in dirty {
+            for member in room.members where member.first < room.publications.count {
+                if member.client.pendingRooms.isEmpty { touched.append(member.client) }
+                member.client.pendingRooms.append((room, member.first))
+            }
+            gateway.metrics.deliveries.increment(by: room.members.count * room.publications.count)
+        }
+        for client in touched { client.flushTurn() }
+        for room in dirty {
+            room.endTurn()
+            release(room)
+        }
+    }
+
+    /// Sends an event outside the log from this loop to all others, and to other instances.
+    func publishLive(_ event: LiveEvent) { gateway.publishLive(event) }
+
+    /// Gives an event outside the log to the clients here.
+    func deliverLive(_ event: LiveEvent, _ publication: Publication) {
+        if let id = event.room {
+            guard let room = rooms[id] else { return }
+            for member in room.members where member.client.actor.id != event.except {
+                member.client.send(publication)
+            }
+        } else {
+            for client in users.values.joined() where client.actor.id != event.except {
+                client.send(publication)
+            }
+        }
+    }
+
+    /// Takes the page of presence that new clients start from.
+    func setPresencePage(_ page: [UInt8]) { presence = page }
+
+    // MARK: Reading
+
+    func readHistory(
+        for client: ChatClient, room: RoomID, before: Int64?, after: Int64?, limit: Int, ackID: Int
+    ) {
+        let mailbox = loop.mailbox
+        // The letter that brings the answer finds its client by name: clients never leave their loop.
+        let token = park(client)
+        let accepted = gateway.reader.history(
+            room: room, before: before, after: after, limit: limit
+        ) { result in
+            mailbox.post { loop in
+                guard let client = LoopChat.of(loop)?.unpark(token) else { return }
+                switch result {
+                case .failure(let error): client.acknowledge(ackID, refused: error)
+                case .success(let page):
+                    var body: [UInt8] = []
+                    AnswerWriter.write(
+                        history: page.messages, hasMore: page.hasMore, into: &body)
+                    client.acknowledge(ackID, ok: body)
+                }
+            }
+        }
+        if !accepted { unpark(token)?.acknowledge(ackID, refused: .busy) }
+    }
+
+    func readMissed(
+        for client: ChatClient, rooms: [RoomID], after: Int64, upTo: Int64, isResumed: Bool
+    ) {
+        let mailbox = loop.mailbox
+        let token = park(client)
+        let limit = gateway.configuration.limits.replayEvents
+        let accepted = gateway.reader.missed(
+            rooms: Set(rooms), after: after, through: upTo, limit: limit
+        ) { result in
+            mailbox.post { loop in
+                guard let client = LoopChat.of(loop)?.unpark(token) else { return }
+                let page = try? result.get()
+                client.caughtUp(
+                    page?.isComplete == true ? page?.entries : nil, isResumed: isResumed)
+            }
+        }
+        if !accepted { unpark(token)?.caughtUp(nil, isResumed: isResumed) }
+    }
+
+    private var parked: [UInt64: ChatClient] = [:]
+
+    private func park(_ client: ChatClient) -> UInt64 {
+        lastToken += 1
+        parked[lastToken] = client
+        return lastToken
+    }
+
+    private func unpark(_ token: UInt64) -> ChatClient? { parked.removeValue(forKey: token) }
+
+    /// The chat of a loop.
+    static func of(_ loop: EventLoop) -> LoopChat? {
+        ((loop.attachment as? LoopServer)?.streams as? ChatStreams)?.chat
+    }
+}
