@@ -99,8 +99,8 @@ let package = Package(
         library(
             "Store",
             [
-                "Bytes", "Timing", "JSON", "Reactor", "CSQLite", "ChatCore", "OAuth", "Metrics",
-                deque,
+                "Bytes", "Timing", "JSON", "Reactor", "CSQLite", "ChatCore", "Crypto", "OAuth",
+                "Metrics", deque,
             ]),
         library("Bus", ["Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics"]),
         library(
