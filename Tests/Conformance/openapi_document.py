@@ -140,10 +140,17 @@ class Document:
         known = {(service, method, blank(path)) for method, path, item, _ in self.operations.values()
                  for service in item["x-services"]}
         missing, found = [], 0
-        pattern = re.compile(r'\bon\(\s*"(GET|PUT|POST|DELETE|PATCH)",\s*"(/[^"]*)"')
+        pattern = re.compile(r'\bon\(\s*"(GET|PUT|POST|DELETE|PATCH)",\s*("[^"]*"|\w+)')
+        constant = re.compile(r'\blet (\w+) = "(/[^"]*)"')
         for home, services in homes.items():
             for file in sorted((ROOT / "Sources" / home).rglob("*.swift")):
-                for method, path in pattern.findall(file.read_text(encoding="utf-8")):
+                text = file.read_text(encoding="utf-8")
+                names = dict(constant.findall(text))
+                for method, path in pattern.findall(text):
+                    path = names.get(path, path.strip('"'))
+                    path = re.sub(r"\\\((\w+)\)", lambda m: names.get(m[1], m[0]), path)
+                    if not path.startswith("/"):
+                        continue  # a helper's own parameter
                     if path.startswith("/socket.io") or path.endswith("...}"):
                         continue  # Socket.IO has its own document; the rest is files of the web client
                     found += 1

@@ -4,10 +4,13 @@
 
 Environment: CHAT_URL AUTH_URL NOTIFICATION_URL DATA_DIR BIN_DIR
 """
+import http.server
 import os
 import pathlib
 import secrets
 import subprocess
+import threading
+import time
 import urllib.parse
 
 from oauth_login import Browser, Form, base64url, sign_in
@@ -45,7 +48,7 @@ def chat():
     """Rooms and messages: the good way, and the documented way of each mistake."""
     ada, bob = chatctl_token(f"ada{RUN}"), chatctl_token(f"bob{RUN}")
     assert call("getWebConfiguration", 200).json["issuer"] == AUTH
-    assert call("getMe", 200, token=ada).json["user"]["name"] == f"ada{RUN}"
+    assert call("getMe", 200, token=ada).json["name"] == f"ada{RUN}"
     call("getMe", 401)
     call("getMe", 401, token="eyJhbGciOiJub25lIn0.e30.")
     call("getMe", 401, headers={"Authorization": "Basic YTpi"})
@@ -100,7 +103,7 @@ def chat():
     call("markRead", 200, token=bob, path=room, body={"roomSeq": sent["roomSeq"]})
     call("markRead", 400, token=bob, path=room, body={"roomSeq": "all"})
     call("markRead", 401, path=room, body={"roomSeq": 1})
-    call("inviteMember", 200, token=ada, path=hidden, body={"user": f"bob{RUN}"})
+    call("inviteMember", 201, token=ada, path=hidden, body={"user": f"bob{RUN}"})
     call("inviteMember", 404, token=ada, path=hidden, body={"user": "nobody-of-that-name"})
     call("inviteMember", 400, token=ada, path=hidden, body={})
     call("inviteMember", 401, path=hidden, body={"user": "x"})
@@ -192,12 +195,104 @@ def internal(service):
     call("broadcastAlert", 403, token=person, body=alert)
 
 
+class Receiver(http.server.BaseHTTPRequestHandler):
+    """Answers what its path says: /200, /500 …"""
+
+    def do_POST(self):
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.send_response(int(self.path.strip("/")))
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *arguments):
+        pass
+
+
+def notification():
+    """Endpoints, deliveries, alerts."""
+    receiver = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Receiver)
+    threading.Thread(target=receiver.serve_forever, daemon=True).start()
+    hook = f"http://127.0.0.1:{receiver.server_port}"
+    name = f"hook{RUN}"
+    owner = chatctl_token(name, "--audience", "notification", "--scope", "notifications")
+    other = chatctl_token(f"other{RUN}", "--audience", "notification", "--scope", "notifications")
+    speaker = chatctl_token(name)
+
+    for operation_id, path in (("listEndpoints", {}), ("listDeliveries", {}),
+                               ("getEndpoint", {"id": "ep_x"}), ("getDelivery", {"id": "msg_x"})):
+        call(operation_id, 401, path=path)
+        call(operation_id, 401, path=path, token=speaker)
+    created = call("createEndpoint", 201, token=owner, body={
+        "url": hook + "/200", "types": ["message.*"], "rooms": ["lobby"], "description": "all well"})
+    endpoint, tag = {"id": created.json["id"]}, created.headers["ETag"]
+    call("createEndpoint", 409, token=owner, body={
+        "url": hook + "/200", "types": ["message.*"], "rooms": ["lobby"]})
+    call("createEndpoint", 400, token=owner, body={"types": ["message.*"]})
+    call("createEndpoint", 400, token=owner, body={"url": hook, "tpyes": []})
+    call("createEndpoint", 422, token=owner, body={"url": "http://169.254.169.254/latest"})
+    call("createEndpoint", 422, token=owner, body={"url": hook, "headers": {"Host": "evil"}})
+    call("createEndpoint", 401, body={"url": hook})
+    assert "secret" not in call("getEndpoint", 200, token=owner, path=endpoint).json
+    call("getEndpoint", 404, token=other, path=endpoint)
+    assert len(call("listEndpoints", 200, token=owner).json["endpoints"]) == 1
+    assert call("listEndpoints", 200, token=other).json["endpoints"] == []
+    call("changeEndpoint", 412, token=owner, path=endpoint, body={"enabled": True}, headers={"If-Match": '"99"'})
+    changed = call("changeEndpoint", 200, token=owner, path=endpoint,
+                   body={"description": "still well"}, headers={"If-Match": tag})
+    assert changed.json["version"] == created.json["version"] + 1
+    call("changeEndpoint", 400, token=owner, path=endpoint, body={"enabled": "yes"})
+    call("changeEndpoint", 404, token=other, path=endpoint, body={"enabled": False})
+    call("changeEndpoint", 401, path=endpoint, body={"enabled": False})
+    rotated = call("rotateSecret", 200, token=owner, path=endpoint, body={"overlapSeconds": 60}).json
+    assert rotated["secret"] != created.json["secret"] and rotated["previousSecretUntil"]
+    call("rotateSecret", 400, token=owner, path=endpoint, body={"overlapSeconds": -1})
+    call("rotateSecret", 404, token=other, path=endpoint)
+    call("rotateSecret", 401, path=endpoint)
+    assert call("testEndpoint", 200, token=owner, path=endpoint).json["delivered"] is True
+    call("testEndpoint", 404, token=other, path=endpoint)
+    call("testEndpoint", 401, path=endpoint)
+
+    # One message, delivered; the owner is in the lobby because they were connected or sent to it.
+    call("sendMessage", 201, token=speaker, path={"room": "lobby"}, body={"text": f"for the hook {RUN}"})
+    deadline, deliveries = time.monotonic() + 20, []
+    while not deliveries and time.monotonic() < deadline:
+        deliveries = call("listDeliveries", 200, token=owner, query={
+            "endpoint": endpoint["id"], "state": "delivered"}).json["deliveries"]
+        time.sleep(0.2)
+    assert deliveries, "the message's webhook was not delivered within 20 s"
+    delivery = {"id": deliveries[0]["id"]}
+    detail = call("getDelivery", 200, token=owner, path=delivery).json
+    assert detail["payload"]["data"]["text"] == f"for the hook {RUN}" and detail["attemptLog"][0]["status"] == 200
+    call("getDelivery", 404, token=other, path=delivery)
+    call("listDeliveries", 400, token=owner, query={"state": "lost"})
+    call("retryDelivery", (202, 409), token=owner, path=delivery)
+    call("retryDelivery", 404, token=other, path=delivery)
+    call("retryDelivery", 401, path=delivery)
+
+    operator = chatctl_token(f"operator{RUN}", "--audience", "notification", "--scope", "alerts")
+    alert = {"severity": "warning", "text": "maintenance at noon", "ttl": 60}
+    key = {"Idempotency-Key": f"key-{RUN}"}
+    first = call("raiseAlert", 202, token=operator, body=alert, headers=key).json["id"]
+    assert call("raiseAlert", 202, token=operator, body=alert, headers=key).json["id"] == first
+    call("raiseAlert", 409, token=operator, body={**alert, "ttl": 61}, headers=key)
+    call("raiseAlert", 400, token=operator, body={**alert, "severity": "loud"})
+    call("raiseAlert", 403, token=owner, body=alert)
+    call("raiseAlert", 401, body=alert)
+
+    call("deleteEndpoint", 404, token=other, path=endpoint)
+    call("deleteEndpoint", 401, path=endpoint)
+    call("deleteEndpoint", 204, token=owner, path=endpoint)
+    call("deleteEndpoint", 404, token=owner, path=endpoint)
+    receiver.shutdown()
+
+
 def main():
     missing = document.undocumented()
     assert not missing, "routes without documentation:\n  " + "\n  ".join(missing)
     operation()
     chat()
     internal(oauth())
+    notification()
     unseen = document.unseen()
     assert not unseen, f"documented but never called: {unseen}"
     print(f"openapi: {document.checked} answers of {len(document.operations)} operations are as documented")
