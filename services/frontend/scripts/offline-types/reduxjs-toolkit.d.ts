@@ -66,6 +66,11 @@ export function createSelector<I, A, B, C, D, R>(
     result: (a: A, b: B, c: C, d: D) => R,
 ): (state: I) => R;
 
+export function createSelector<I, A, B, C, D, E, R>(
+    inputs: [(state: I) => A, (state: I) => B, (state: I) => C, (state: I) => D, (state: I) => E],
+    result: (a: A, b: B, c: C, d: D, e: E) => R,
+): (state: I) => R;
+
 export function configureStore<S>(options: {
     reducer: Reducer<S, AnyAction> | { [K in keyof S]: Reducer<S[K], AnyAction> };
     middleware?: (getDefaultMiddleware: (options?: { serializableCheck?: boolean }) => Middleware[]) => Middleware[];

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { type FormEvent, type ReactNode, useEffect, useRef, useState } from 'react';
 import { roomLink } from '../lib/route';
-import { byteLength } from '../lib/text';
 import type { ListedRoom, Visibility } from '../protocol/events';
 import { directoryRequested } from '../store/chatSlice';
 import { createRequested, inviteRequested, joinRequested } from '../store/commands';
@@ -10,7 +9,8 @@ import { useAppSelector, useSend } from '../store/state';
 import { dialogClosed, dialogOpened } from '../store/uiSlice';
 import { Icon } from './Icon';
 
-const LONGEST_TOPIC_BYTES = 500;
+const LONGEST_NAME = 80;
+const LONGEST_TOPIC = 500;
 
 function Dialog({ title, children }: { title: string; children: ReactNode }) {
     const element = useRef<HTMLDialogElement>(null);
@@ -65,7 +65,7 @@ function CreateDialog() {
     const [visibility, setVisibility] = useState<Visibility>('public');
     const isBusy = useAppSelector((state) => state.ui.request.status === 'busy');
     const send = useSend();
-    const isReady = name.trim() !== '' && byteLength(topic) <= LONGEST_TOPIC_BYTES && !isBusy;
+    const isReady = name.trim() !== '' && !isBusy;
     const submit = (event: FormEvent) => {
         event.preventDefault();
         if (!isReady) return;
@@ -79,7 +79,7 @@ function CreateDialog() {
                     <input
                         value={name}
                         onChange={(event) => setName(event.target.value)}
-                        maxLength={64}
+                        maxLength={LONGEST_NAME}
                         autoFocus
                         autoComplete="off"
                         name="room-name"
@@ -92,6 +92,7 @@ function CreateDialog() {
                     <input
                         value={topic}
                         onChange={(event) => setTopic(event.target.value)}
+                        maxLength={LONGEST_TOPIC}
                         autoComplete="off"
                         name="room-topic"
                     />
@@ -233,12 +234,12 @@ function BrowseDialog() {
                     autoFocus
                 />
             </label>
-            <RequestError />
             <ul className="listed-rooms" aria-busy={directory.status === 'loading'}>
                 {rooms.map((room) => (
                     <ListedRow key={room.id} room={room} isJoined={joined[room.id] !== undefined} />
                 ))}
             </ul>
+            <RequestError />
             {directory.status === 'failed' && (
                 <p className="listed-empty">
                     The list could not be loaded.{' '}

@@ -298,7 +298,7 @@ export function MessageList({ room }: { room: RoomState }) {
                     )}
                     {room.history === 'complete' && <Opening room={room} />}
                     {room.status === 'loaded' && room.history !== 'complete' && (
-                        <p className="history-note">
+                        <p className="history-note history-older">
                             {room.history === 'failed' ? (
                                 <button
                                     type="button"
@@ -378,7 +378,7 @@ export function MessageList({ room }: { room: RoomState }) {
                         );
                     })}
                     {room.status === 'loaded' && rows.every((row) => !isSaid(row)) && (
-                        <p className="history-note">Nobody has said anything yet. Be the first.</p>
+                        <p className="first-word">Nobody has said anything yet. Be the first.</p>
                     )}
                 </div>
             </div>

@@ -72,10 +72,14 @@ const RoomLink = memo(function RoomLink({
 function InvitationRow({ invitation }: { invitation: Invitation }) {
     const send = useSend();
     const { room, from } = invitation;
+    const listed = useAppSelector((state) =>
+        state.chat.directory.rooms.find((candidate) => candidate.id === room),
+    );
     return (
         <li className="invitation">
             <span>
-                <strong>{from.name}</strong> invites you to a room.
+                {from ? <strong>{from.name}</strong> : 'Somebody'} invites you to{' '}
+                {listed ? <strong>{listed.name}</strong> : 'a room'}.
             </span>
             <span className="invitation-actions">
                 <button
@@ -151,7 +155,7 @@ function OwnMenu() {
                 </MenuItem>
             ))}
             <hr />
-            <MenuItem onChoose={() => send(signOutRequested())}>
+            <MenuItem onChoose={() => send(signOutRequested({ message: 'You have signed out.' }))}>
                 <Icon name="leave" /> Sign out
             </MenuItem>
         </Menu>

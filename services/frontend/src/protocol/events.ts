@@ -31,12 +31,16 @@ export interface Room {
     members: number;
 }
 
-export interface ListedRoom extends Room {
+/** A public room, one of ours, or a private one we are invited to. */
+export interface ListedRoom extends Omit<Room, 'role'> {
+    role: Role | null;
     joined: boolean;
 }
 
 export interface Member extends User {
     role: Role;
+    /** How far they have read; servers that do not tell it leave it out. */
+    readMark?: number;
 }
 
 export interface Presence extends User {

@@ -98,9 +98,9 @@ export function createAuthMiddleware(session: Session): Middleware<object, RootS
             }
         }
 
-        async function signOut(): Promise<void> {
+        async function signOut(message: string): Promise<void> {
             const token = session.accessToken;
-            end('You have signed out.');
+            end(message);
             await client?.signOut(token);
         }
 
@@ -109,7 +109,9 @@ export function createAuthMiddleware(session: Session): Middleware<object, RootS
             if (started.match(action)) void start();
             else if (signInRequested.match(action)) void signIn();
             else if (refreshNeeded.match(action)) void refresh();
-            else if (signOutRequested.match(action)) void signOut();
+            else if (signOutRequested.match(action)) {
+                void signOut(action.payload.message);
+            }
             return result;
         };
     };

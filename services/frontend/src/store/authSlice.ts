@@ -46,7 +46,8 @@ const slice = createSlice({
         tokenRefreshed: (state: AuthState, action: PayloadAction<{ expiresAt: number }>) => {
             state.expiresAt = action.payload.expiresAt;
         },
-        signOutRequested: (state: AuthState) => state,
+        /** `message` tells why, in words, on the page that follows. */
+        signOutRequested: (state: AuthState, _action: PayloadAction<{ message: string }>) => state,
         signedOut: (state: AuthState, action: PayloadAction<{ message: string | null }>) => {
             state.status = 'signedOut';
             state.message = action.payload.message;

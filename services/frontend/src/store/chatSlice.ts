@@ -103,7 +103,8 @@ export interface RoomState {
 
 export interface Invitation {
     room: RoomID;
-    from: User;
+    /** Null when it came while nobody was here to see it. */
+    from: User | null;
 }
 
 export interface ChatState {
@@ -119,6 +120,7 @@ export interface ChatState {
     rooms: Record<RoomID, RoomState>;
     activeRoom: RoomID | null;
     invitations: Invitation[];
+    dismissedInvitations: RoomID[];
     presence: Record<UserID, Presence>;
     onlineCount: number;
     directory: { status: 'idle' | 'loading' | 'loaded' | 'failed'; rooms: ListedRoom[] };
@@ -142,6 +144,7 @@ const initialState: ChatState = {
     rooms: {},
     activeRoom: null,
     invitations: [],
+    dismissedInvitations: [],
     presence: {},
     onlineCount: 0,
     directory: { status: 'idle', rooms: [] },
@@ -348,6 +351,11 @@ const slice = createSlice({
             updateInfo(room, info);
             adoptCount(room, { ...info, head });
             room.members = Object.fromEntries(members.map((member) => [member.id, member]));
+            for (const { id, name, readMark } of members) {
+                const known = room.receipts[id]?.roomSeq ?? 0;
+                if (id === state.me?.id || readMark === undefined || readMark <= known) continue;
+                room.receipts[id] = { name, roomSeq: readMark };
+            }
             room.memberCount = Math.max(info.members, members.length);
             if (room.status !== 'loaded') {
                 // The page is the newest one: it joins up with whatever arrived live meanwhile.
@@ -615,6 +623,7 @@ const slice = createSlice({
         },
         invitationDismissed: (state: ChatState, action: PayloadAction<RoomID>) => {
             state.invitations = state.invitations.filter(({ room }) => room !== action.payload);
+            state.dismissedInvitations.push(action.payload);
         },
 
         directoryRequested: (state: ChatState) => {
@@ -622,6 +631,17 @@ const slice = createSlice({
         },
         directoryReceived: (state: ChatState, action: PayloadAction<ListedRoom[]>) => {
             state.directory = { status: 'loaded', rooms: action.payload };
+            // A private room is listed to those who are in it, and to those it waits for.
+            const known = new Set([
+                ...state.invitations.map(({ room }) => room),
+                ...state.dismissedInvitations,
+                ...Object.keys(state.rooms),
+            ]);
+            for (const room of action.payload) {
+                if (room.visibility === 'private' && !room.joined && !known.has(room.id)) {
+                    state.invitations.push({ room: room.id, from: null });
+                }
+            }
         },
         directoryFailed: (state: ChatState) => {
             state.directory.status = 'failed';

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import { createSelector } from '@reduxjs/toolkit';
-import type { PresenceState } from '../protocol/events';
+import type { Member, Presence, PresenceState } from '../protocol/events';
 import type { RoomState } from './chatSlice';
 import type { RootState } from './state';
 
@@ -34,6 +34,13 @@ export interface Person {
 
 const order: Record<PresenceState, number> = { online: 0, dnd: 1, away: 2, offline: 3 };
 
+/** Whoever is online is in the lobby; its list of members may have arrived before they did. */
+function everybody(presence: Record<string, Presence>): Record<string, Member> {
+    const members: Record<string, Member> = {};
+    for (const { id, name } of Object.values(presence)) members[id] = { id, name, role: 'member' };
+    return members;
+}
+
 /** People of the open room, those here first. */
 export const selectPeople = createSelector(
     [
@@ -41,9 +48,10 @@ export const selectPeople = createSelector(
         (state: RootState) => state.chat.presence,
         (state: RootState) => state.chat.me,
         (state: RootState) => state.chat.ownState,
+        (state: RootState) => state.chat.activeRoom === LOBBY,
     ],
-    (members, presence, me, ownState): Person[] =>
-        Object.values(members ?? {})
+    (members, presence, me, ownState, isLobby): Person[] =>
+        Object.values({ ...(isLobby ? everybody(presence) : {}), ...members })
             .map((member) => ({
                 id: member.id,
                 name: member.name,

@@ -91,6 +91,7 @@ const READ_DEBOUNCE_MS = 250;
 const TYPING_RENEWAL_MS = 3_000;
 const REFUSED_RETRY_MS = [2_000, 5_000, 10_000, 30_000];
 const TOAST_MS = 6_000;
+const DIRECTORY_DELAY_MS = 1_500;
 
 const tokenRefusals = new Set<string>([
     'unauthorized',
@@ -225,7 +226,9 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
             }
             if (tokenRefusals.has(error.message)) {
                 // Refused again with a fresh token: this account may not come in.
-                api.dispatch(signOutRequested());
+                api.dispatch(
+                    signOutRequested({ message: 'This account cannot connect. Sign in again.' }),
+                );
                 return;
             }
             const data = (error as Error & { data?: Refusal }).data;
@@ -264,15 +267,18 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
                 void fillGap(room.id);
                 scheduleRead(room.id);
             }
-            if (activeRoom) void openRoom(activeRoom);
+            if (activeRoom && rooms[activeRoom]) void openRoom(activeRoom);
             if (ownState !== 'online') void ask('presence:set', { state: ownState });
         }
 
         function listen(from: ChatSocket): void {
             from.on('session', (event) => {
                 for (const room of event.rooms) confirmedReads.set(room.id, room.readMark);
+                const isFirst = !chat().hasSession;
                 api.dispatch(sessionReceived({ session: event, now: Date.now() }));
                 resume();
+                // Invitations that came while nobody was here; no hurry, and not on reconnects.
+                if (isFirst) setTimeout(() => void loadDirectory(), DIRECTORY_DELAY_MS);
             });
             from.on('message', (event) => {
                 api.dispatch(messageReceived(event));
@@ -286,6 +292,8 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
                 if (isMine && event.action === 'joined' && !rooms[event.room]) {
                     void openRoom(event.room);
                 }
+                // The event knows the room's id, the list its name.
+                if (isMine && event.action === 'invited') void loadDirectory();
                 void fillGap(event.room);
             });
             from.on('room', (event) => {
@@ -518,7 +526,8 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
                 typingSent.delete(action.payload.room);
                 void flush(action.payload.room);
             } else if (roomSelected.match(action)) {
-                if (action.payload) void openRoom(action.payload);
+                // A link to a room must not make anybody join it.
+                if (action.payload && chat().rooms[action.payload]) void openRoom(action.payload);
             } else if (snapshotWanted.match(action)) void openRoom(action.payload.room);
             else if (olderRequested.match(action)) void loadOlder(action.payload.room);
             else if (readReached.match(action)) scheduleRead(action.payload.room);
