@@ -8,5 +8,5 @@ swift build -c release
 work=$(mktemp -d)
 trap 'stop_suite; rm -rf "$work"' EXIT
 start_suite "$ROOT/.build/release" "$work/data"
-PATH=$ROOT/.venv/bin:$PATH python3 Tests/Conformance/screenshot.py docs/images/chat.png
+PATH=$ROOT/.venv/bin:$PATH python3 Tests/Conformance/browser/screenshot.py --out docs/images/chat.png
 say "wrote docs/images/chat.png"
