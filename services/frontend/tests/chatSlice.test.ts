@@ -4,8 +4,10 @@ import { describe, test } from 'node:test';
 import { signedOut } from '../src/store/authSlice';
 import {
     connectionChanged,
+    directoryReceived,
     gapFilled,
     historyReceived,
+    invitationDismissed,
     memberChanged,
     messageReceived,
     presenceReceived,
@@ -338,6 +340,23 @@ describe('people', () => {
         assert.deepEqual(state.invitations, [{ room: 'r1', from: bo }]);
         const inside = reduce(state, joined([], { id: 'r1' }));
         assert.deepEqual(inside.invitations, []);
+    });
+
+    test('the list of rooms tells of invitations that came while nobody was here', () => {
+        const listed = (id: string, joined: boolean, visibility: 'public' | 'private') => ({
+            ...room({ id, visibility }),
+            joined,
+        });
+        const list = directoryReceived([
+            listed('lobby', true, 'public'),
+            listed('open', false, 'public'),
+            listed('mine', true, 'private'),
+            listed('waiting', false, 'private'),
+        ]);
+        const state = reduce(signedIn(), list, list);
+        assert.deepEqual(state.invitations, [{ room: 'waiting', from: null }]);
+        const dismissed = reduce(state, invitationDismissed('waiting'), list);
+        assert.deepEqual(dismissed.invitations, []);
     });
 
     test('presence differences are applied', () => {
