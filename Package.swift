@@ -200,7 +200,7 @@ let package = Package(
             [
                 "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient", "Webhooks",
                 "Crypto", "JWT", "Store",
-                "Bus", "ChatCore", "Metrics",
+                "Bus", "ChatCore", "Metrics", "ServiceRuntime",
             ]),
         .testTarget(
             name: "IntegrationTests",
