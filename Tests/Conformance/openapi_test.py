@@ -144,8 +144,18 @@ def oauth():
     fields["username"], fields[page.password] = f"eve{RUN}", "not the password at all"
     cookies = {"Cookie": "; ".join(f"{k}={v}" for k, v in wrong.cookies.items()), "Origin": AUTH}
     call("login", 401, form=fields, headers=cookies)
-    call("logoutPage", (200, 303))
-    call("logout", (303, 400, 403), form={})
+    call("loginPage", 400, query={"next": "//evil.example/"})
+    call("logoutPage", 303)
+    call("logoutPage", 400, query={"post_logout_redirect_uri": "https://evil.example/"})
+    call("logout", 403, form={})
+    assert call("authRoot", 303).headers["Location"] == "/account"
+    call("accountPage", 303)
+    mine = {"Cookie": "; ".join(f"{k}={v}" for k, v in browser.cookies.items())}
+    assert f"eve{RUN}".encode() in call("accountPage", 200, headers=mine).body
+    call("endSession", 403, form={"session": "all"}, headers=mine)
+    call("endSession", 400, form={}, headers=mine)
+    call("decideAuthorization", 400, form={})
+    call("decideAuthorization", 403, form={"request": "client_id=web", "decision": "allow"})
 
     call("token", 400, form={"grant_type": "password", "username": "a", "password": "b"})
     call("token", 400, form={"grant_type": "authorization_code", "client_id": "web", "code": "nonsense",
@@ -214,8 +224,10 @@ def notification():
     threading.Thread(target=receiver.serve_forever, daemon=True).start()
     hook = f"http://127.0.0.1:{receiver.server_port}"
     name = f"hook{RUN}"
-    owner = chatctl_token(name, "--audience", "notification", "--scope", "notifications")
-    other = chatctl_token(f"other{RUN}", "--audience", "notification", "--scope", "notifications")
+    owner = sign_in(AUTH, CHAT + "/callback", name, PASSWORD, register=True,
+                    scope="notifications")["access_token"]
+    other = sign_in(AUTH, CHAT + "/callback", f"other{RUN}", PASSWORD, register=True,
+                    scope="notifications")["access_token"]
     speaker = chatctl_token(name)
 
     for operation_id, path in (("listEndpoints", {}), ("listDeliveries", {}),
@@ -269,7 +281,12 @@ def notification():
     call("retryDelivery", 404, token=other, path=delivery)
     call("retryDelivery", 401, path=delivery)
 
-    operator = chatctl_token(f"operator{RUN}", "--audience", "notification", "--scope", "alerts")
+    # Alerts take the role admin, which only the operator gives.
+    subprocess.run([f"{BIN}/chatctl", "user", "add", f"operator{RUN}", "--data-dir", str(DATA),
+                    "--role", "admin", "--password-stdin"],
+                   check=True, capture_output=True, text=True, timeout=60, input=PASSWORD + "\n")
+    operator = sign_in(AUTH, CHAT + "/callback", f"operator{RUN}", PASSWORD,
+                       scope="alerts")["access_token"]
     alert = {"severity": "warning", "text": "maintenance at noon", "ttl": 60}
     key = {"Idempotency-Key": f"key-{RUN}"}
     first = call("raiseAlert", 202, token=operator, body=alert, headers=key).json["id"]
