@@ -127,10 +127,18 @@ package final class PrivateRedis: Sendable {
         posix_spawn_file_actions_init(&actions)
         defer { posix_spawn_file_actions_destroy(&actions) }
         posix_spawn_file_actions_adddup2(&actions, standardInput, 0)
+        // Test threads may block signals, and a shell that cannot hear SIGCHLD waits for ever.
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var none = sigset_t()
+        sigemptyset(&none)
+        posix_spawnattr_setsigmask(&attributes, &none)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGMASK))
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) } + [nil]
         defer { for argument in arguments { free(argument) } }
         var pid: pid_t = 0
-        let code = posix_spawnp(&pid, "sh", &actions, nil, &arguments, environ)
+        let code = posix_spawnp(&pid, "sh", &actions, &attributes, &arguments, environ)
         guard code == 0 else { throw TestSupportError("cannot start a shell: errno \(code)") }
         return pid
     }
