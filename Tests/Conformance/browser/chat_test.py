@@ -221,13 +221,16 @@ class Conversation:
         self.bo.context.route("**/oauth/revoke", watch)
         self.bo.page.locator(".own-menu .menu-button").click()
         self.bo.page.get_by_role("menuitem", name="Sign out").click()
+        # The issuer asks whether the browser shall be signed out too.
+        self.bo.page.get_by_role("button", name="Sign out").click()
         expect(self.bo.page.get_by_role("button", name="Sign in")).to_be_visible()
+        assert self.bo.page.url.startswith(self.bo.url), self.bo.page.url
         expect(self.ada.person(self.bo.name)).to_have_attribute(
             "data-state", "offline", timeout=RECONNECT_MS
         )
         assert revoked, "no token was revoked"
-        self.bo.page.reload()
-        expect(self.bo.page.get_by_role("button", name="Sign in")).to_be_visible()
+        self.bo.page.get_by_role("button", name="Sign in").click()
+        expect(self.bo.page.locator("[name=password]")).to_be_visible()
 
 
 def check_config(url: str) -> None:

@@ -81,7 +81,7 @@ class Person:
         page.get_by_role("button", name="Sign in").click()
         page.locator("[name=username]").fill(self.name)
         page.locator("[name=password]").fill(self.password)
-        page.locator("[type=submit]").first.click()
+        page.locator("[name=password]").press("Enter")
         self.is_ready()
         return self
 

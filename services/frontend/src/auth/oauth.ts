@@ -23,6 +23,7 @@ interface Metadata {
     authorization_endpoint: string;
     token_endpoint: string;
     revocation_endpoint?: string;
+    end_session_endpoint?: string;
 }
 
 export interface Tokens {
@@ -133,6 +134,7 @@ export class OAuthClient {
         const authorize = text(body['authorization_endpoint']);
         const token = text(body['token_endpoint']);
         const revoke = text(body['revocation_endpoint']);
+        const end = text(body['end_session_endpoint']);
         // RFC 8414 §3.3: another issuer's metadata must not be used.
         if (body['issuer'] !== this.config.issuer || !authorize || !token) {
             throw new OAuthError('metadata', 'The sign-in service is not the one we expect.', false);
@@ -142,6 +144,7 @@ export class OAuthClient {
             authorization_endpoint: authorize,
             token_endpoint: token,
             ...(revoke ? { revocation_endpoint: revoke } : {}),
+            ...(end ? { end_session_endpoint: end } : {}),
         };
     }
 
@@ -248,21 +251,29 @@ export class OAuthClient {
         };
     }
 
-    /** Ends the session on the server as far as it can be reached, and here in any case. */
-    async signOut(accessToken: string | null): Promise<void> {
+    /**
+     * Ends the session on the server as far as it can be reached, and here in any case. The browser
+     * is still signed in at the issuer then: the answer is the page where that ends, if it has one.
+     */
+    async signOut(accessToken: string | null): Promise<string | null> {
         const token = this.refreshToken ?? accessToken;
         this.refreshToken = null;
         sessionStorage.removeItem(REFRESH);
-        if (!token) return;
         try {
-            const { revocation_endpoint } = await this.discover();
-            if (!revocation_endpoint) return;
-            await request(revocation_endpoint, {
-                method: 'POST',
-                body: new URLSearchParams({ token, client_id: this.config.clientId }),
-            });
+            const { revocation_endpoint, end_session_endpoint } = await this.discover();
+            if (token && revocation_endpoint) {
+                await request(revocation_endpoint, {
+                    method: 'POST',
+                    body: new URLSearchParams({ token, client_id: this.config.clientId }),
+                });
+            }
+            if (!end_session_endpoint) return null;
+            const url = new URL(end_session_endpoint);
+            url.searchParams.set('post_logout_redirect_uri', `${location.origin}/`);
+            return url.toString();
         } catch {
             // Nothing to tell: here the session is over, there the token runs out by itself.
+            return null;
         }
     }
 }

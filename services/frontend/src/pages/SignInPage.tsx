@@ -14,7 +14,7 @@ export function SignInPage() {
                 <h1>Chat</h1>
                 {isQuiet ? (
                     <p className="welcome-wait" role="status">
-                        {status === 'leaving' ? 'Taking you to sign in …' : 'One moment …'}
+                        {status === 'leaving' ? (message ?? 'Taking you to sign in …') : 'One moment …'}
                     </p>
                 ) : (
                     <>

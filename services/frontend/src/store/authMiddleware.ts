@@ -54,10 +54,10 @@ export function createAuthMiddleware(session: Session): Middleware<object, RootS
             timer = setTimeout(() => void refresh(), wait);
         }
 
-        function end(message: string | null): void {
+        function end(message: string | null, isLeaving = false): void {
             clearTimeout(timer);
             session.accessToken = null;
-            api.dispatch(signedOut({ message }));
+            api.dispatch(signedOut({ message, isLeaving }));
         }
 
         async function start(): Promise<void> {
@@ -100,8 +100,10 @@ export function createAuthMiddleware(session: Session): Middleware<object, RootS
 
         async function signOut(message: string): Promise<void> {
             const token = session.accessToken;
-            end(message);
-            await client?.signOut(token);
+            end('Signing you out …', true);
+            const page = await client?.signOut(token);
+            if (page) location.assign(page);
+            else end(message);
         }
 
         return (next) => (action) => {

@@ -6,7 +6,7 @@ import { createSlice, type PayloadAction } from '@reduxjs/toolkit';
  *              ┌──────────── retry ───────────┐
  * starting ──► unavailable ───────────────────┘
  *    │ └─────► signedOut ──► leaving ──► (the sign-in page, then starting again at /callback)
- *    └───────► signedIn ───► signedOut
+ *    └───────► signedIn ───► signedOut, or leaving ──► (the page that signs the browser out)
  * ```
  * Tokens are not part of the state: they would show up in developer tools and in error reports.
  */
@@ -48,8 +48,12 @@ const slice = createSlice({
         },
         /** `message` tells why, in words, on the page that follows. */
         signOutRequested: (state: AuthState, _action: PayloadAction<{ message: string }>) => state,
-        signedOut: (state: AuthState, action: PayloadAction<{ message: string | null }>) => {
-            state.status = 'signedOut';
+        /** `isLeaving`: another page will follow, where signing out is completed. */
+        signedOut: (
+            state: AuthState,
+            action: PayloadAction<{ message: string | null; isLeaving?: boolean }>,
+        ) => {
+            state.status = action.payload.isLeaving ? 'leaving' : 'signedOut';
             state.message = action.payload.message;
             state.expiresAt = null;
         },
