@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import { describe, test } from 'node:test';
 import { sha256 } from '../src/auth/sha256';
 import { byteLength, initialsOf, isOnlyEmoji, listNames, partsOf } from '../src/lib/text';
@@ -80,15 +79,3 @@ test('our SHA-256 is SHA-256, at every length around its block size', () => {
     }
 });
 
-test('the chosen dark theme is the same as the system’s', () => {
-    const css = readFileSync(`${FRONTEND_ROOT}/src/styles/tokens.css`, 'utf8');
-    const declarations = (selector: string) => {
-        const start = css.indexOf('{', css.indexOf(selector));
-        const body = css.slice(start + 1, css.indexOf('}', start));
-        return body.split('\n').map((line) => line.trim()).filter(Boolean);
-    };
-    assert.deepEqual(
-        declarations(":root[data-theme='dark']"),
-        declarations(":root:not([data-theme='light'])"),
-    );
-});
