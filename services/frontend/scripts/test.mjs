@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 // Bundles tests/*.test.ts for node and runs them with node's own test runner. Reducers, texts and
-// tokens are plain functions: no browser is needed, and nothing here may wait for one.
+// tokens are plain functions, and the socket is a fake one: no browser and no server are needed.
 import { execFileSync, spawnSync } from 'node:child_process';
 import { mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -25,6 +25,7 @@ try {
             '--define:process.env.NODE_ENV="test"',
             `--define:FRONTEND_ROOT=${JSON.stringify(root)}`,
             `--outdir=${out}`,
+            '--alias:socket.io-client=./tests/fakeSocket.ts',
             '--log-level=warning',
         ],
         { cwd: root, stdio: 'inherit' },

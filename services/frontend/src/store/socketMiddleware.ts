@@ -92,6 +92,8 @@ const TYPING_RENEWAL_MS = 3_000;
 const REFUSED_RETRY_MS = [2_000, 5_000, 10_000, 30_000];
 const TOAST_MS = 6_000;
 const DIRECTORY_DELAY_MS = 1_500;
+/** How often what has run out is taken away: typing notices, toasts. */
+const SWEEP_MS = 1_000;
 
 const tokenRefusals = new Set<string>([
     'unauthorized',
@@ -113,6 +115,7 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
         let refusals = 0;
         let waitsForToken = false;
         let retryTimer: ReturnType<typeof setTimeout> | undefined;
+        let sweepTimer: ReturnType<typeof setInterval> | undefined;
         const sending = new Set<RoomID>();
         const filling = new Set<RoomID>();
         const confirmedReads = new Map<RoomID, number>();
@@ -162,6 +165,7 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
 
         function connect(): void {
             disconnect();
+            sweepTimer = setInterval(sweep, SWEEP_MS);
             api.dispatch(connectionChanged({ connection: 'connecting' }));
             const created: ChatSocket = io({
                 autoConnect: false,
@@ -196,6 +200,7 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
 
         function disconnect(): void {
             clearTimeout(retryTimer);
+            clearInterval(sweepTimer);
             const closing = socket;
             socket = null;
             closing?.removeAllListeners();
@@ -507,7 +512,7 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
             api.dispatch(answer.ok ? directoryReceived(answer.rooms) : directoryFailed());
         }
 
-        setInterval(() => {
+        function sweep(): void {
             const now = Date.now();
             const { chat, ui } = api.getState();
             const isTyping = Object.values(chat.rooms).some((room) =>
@@ -515,7 +520,7 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
             );
             if (isTyping) api.dispatch(typingExpired({ now }));
             if (ui.toasts.length > 0) api.dispatch(toastsExpired({ now }));
-        }, 1_000);
+        }
 
         return (next) => (action) => {
             const result = next(action);
