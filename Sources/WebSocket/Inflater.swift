@@ -4,7 +4,9 @@ internal import CZlib
 /// Inflates the messages of one direction (RFC 7692 §7.2.2), output bounded.
 ///
 /// A class, since zlib's stream must stay where it was made. Holds about 7 KiB and, once it has seen data,
-/// a window of 2^windowBits bytes; made when the first compressed message comes.
+/// a window of 2^windowBits bytes; made when the first compressed message comes. A sender that refers back
+/// beyond the window agreed on is noticed or not, as its bytes happen to arrive: zlib also looks in what it
+/// has just written. Nothing but the sender's own message hangs on it.
 final class Inflater {
     // SAFETY: owned by this object alone, made in init and freed in deinit; no copy leaves.
     private let stream: UnsafeMutablePointer<z_stream>
@@ -89,8 +91,9 @@ final class Inflater {
             }
             return written == capacity
         }
-        if let failure { throw failure }
+        // In the order of the bytes, so that it does not hang on how they were cut.
         guard output.count <= limit else { throw .messageTooBig }
+        if let failure { throw failure }
         return isFull
     }
 }

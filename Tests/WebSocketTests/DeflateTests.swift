@@ -93,6 +93,17 @@ import WebSocket
         #expect(receive([bytes], deflate: Self.plain) == [.failed(.invalidUTF8)])
     }
 
+    /// Found by fuzzing: of two faults in one message the first one counts, wherever it is cut.
+    @Test func badTextInsideBadDeflateFailsAsText() {
+        var payload: [UInt8] = []
+        let deflater = MessageDeflater(windowBits: 15, takesContext: true)
+        deflater.compress([0x41, 0xFF, 0x41].span, into: &payload)
+        let bytes = frame(.text, payload + [0xFF, 0xFF, 0xFF, 0xFF], rsv1: true)
+        for pieces in everyCut(bytes) {
+            #expect(receive(pieces, deflate: Self.plain) == [.failed(.invalidUTF8)])
+        }
+    }
+
     @Test func aBombIsCutShort() {
         let zeros = [UInt8](repeating: 0, count: 4_000_000)
         var payload: [UInt8] = []
