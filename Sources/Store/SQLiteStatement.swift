@@ -125,8 +125,9 @@ private var transient: sqlite3_destructor_type {
     unsafeBitCast(-1, to: sqlite3_destructor_type.self)
 }
 
-/// The row a query stands on, lent to a closure for the time of its call.
-package struct SQLiteRow: ~Copyable {
+/// The row a query stands on, lent to a closure for the time of its call and worthless after it. Should
+/// not be copyable, but the optimiser of Swift 6.3.1 crashes on that when it specialises the queries.
+package struct SQLiteRow {
     private let statement: SQLiteStatement
 
     init(_ statement: SQLiteStatement) { self.statement = statement }
