@@ -46,8 +46,8 @@ done
 
 # A promise to the compiler names the invariant it rests on.
 while IFS=: read -r file line _; do
-    sed -n "$((line > 12 ? line - 12 : 1)),${line}p" "$file" | grep -q 'SAFETY:' && continue
-    printf 'tidy: no SAFETY: comment above %s:%s\n' "$file" "$line" >&2
+    sed -n "$((line > 12 ? line - 12 : 1)),$((line + 3))p" "$file" | grep -q 'SAFETY:' && continue
+    printf 'tidy: no SAFETY: comment at %s:%s\n' "$file" "$line" >&2
     failed=1
 done < <(git grep -nE '@unchecked Sendable|nonisolated\(unsafe\)' -- Sources | grep -v '://')
 
