@@ -71,10 +71,16 @@ package final class AuthorizationServer: Sendable {
         deviceKey = HMACSHA256.Key(keys.secret(for: "known devices"))
     }
 
-    /// Loads the signing keys, making the first when there is none and a new one when the last has
-    /// grown old. Call it at start and then every hour or so; several processes may.
-    package func maintain(now: Timestamp) throws(AuthStoreFailure) {
+    /// Takes up keys that another process made; cheap, call it every minute or so.
+    package func reloadKeys() throws(AuthStoreFailure) {
         keys.load(try store.read { (reader) throws(AuthStoreFailure) in try reader.signingKeys() })
+    }
+
+    /// Loads the signing keys, making the first when there is none and a new one when the last has
+    /// grown old, and deletes what is past use. Call it at start and then every hour or so; several
+    /// processes may.
+    package func maintain(now: Timestamp) throws(AuthStoreFailure) {
+        try reloadKeys()
         if keys.isRotationDue(now: now) { try rotateKeys(now: now) }
         try store.write { (writer) throws(AuthStoreFailure) in try writer.prune(now: now) }
     }

@@ -8,6 +8,8 @@ package import Timing
 /// Why the folder of AuthService cannot be used. Says what to do; carries no secret.
 package enum AuthDirectoryError: Error, Sendable, CustomStringConvertible {
     case store(StoreError)
+    /// The keys could not be read or made.
+    case maintenance(AuthStoreFailure)
     /// The file with the master key cannot be read or made: errno.
     case unreadable(path: String, errno: Int32)
     /// The file holds something else than 32 bytes in base64url (43 characters) or hexadecimal (64).
@@ -18,6 +20,7 @@ package enum AuthDirectoryError: Error, Sendable, CustomStringConvertible {
     package var description: String {
         switch self {
         case .store(let error): "\(error)"
+        case .maintenance(let error): "signing keys: \(error)"
         case .unreadable(let path, let code): "\(path): \(String(cString: strerror(code)))"
         case .malformedKey(let path):
             "\(path): no master key (32 random bytes as 43 characters of base64url or 64 of hex)"
@@ -50,7 +53,7 @@ package enum AuthDirectory {
         do throws(AuthStoreFailure) {
             try server.maintain(now: now)
         } catch {
-            throw .store(.other(code: -1))
+            throw .maintenance(error)
         }
         return (server, store)
     }
