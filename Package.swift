@@ -181,7 +181,7 @@ let package = Package(
             [
                 "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
                 "SocketIO", "ChatCore",
-                "Store", "Bus", "JWT", "Crypto", "Metrics", "Reactor",
+                "Store", "Bus", "JWT", "Crypto", "Metrics", "Reactor", "ServiceRuntime",
             ]),
         tests(
             "AuthAPI",

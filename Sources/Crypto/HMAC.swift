@@ -17,16 +17,21 @@ package enum HMACSHA256: Sendable {
             guard let context = EVP_MAC_CTX_new(HMACAlgorithm.pointer) else {
                 fatalError("EVP_MAC_CTX_new failed")
             }
+            // Parameters hold pointers to both strings: a literal passed to a C function lives only as
+            // long as that call.
+            let parameter = Array(OSSL_MAC_PARAM_DIGEST.utf8CString)
             var digest = Array("SHA256".utf8CString)
             // A zero-length key must still be a key: OpenSSL reads a nil pointer as "keep the last".
             let bytes = secret.isEmpty ? [0] : secret
-            let done = digest.withUnsafeMutableBufferPointer { name in
-                var parameters = [
-                    OSSL_PARAM_construct_utf8_string(
-                        OSSL_MAC_PARAM_DIGEST, name.baseAddress, 0),
-                    OSSL_PARAM_construct_end(),
-                ]
-                return EVP_MAC_init(context, bytes, bytes.count, &parameters)
+            let done = parameter.withUnsafeBufferPointer { parameter in
+                digest.withUnsafeMutableBufferPointer { name in
+                    var parameters = [
+                        OSSL_PARAM_construct_utf8_string(
+                            parameter.baseAddress, name.baseAddress, 0),
+                        OSSL_PARAM_construct_end(),
+                    ]
+                    return EVP_MAC_init(context, bytes, bytes.count, &parameters)
+                }
             }
             precondition(done == 1, "EVP_MAC_init failed")
             prepared = context

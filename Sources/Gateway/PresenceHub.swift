@@ -91,9 +91,10 @@ final class PresenceHub: Sendable {
             $0 = WorkerThread(name: "presence") { [self] in
                 var count = 0
                 while !isStopping.load(ordering: .relaxed) {
-                    SystemClock.sleep(.milliseconds(1000))
+                    // In slices, so that a stop need not wait for the whole second.
+                    SystemClock.sleep(.milliseconds(50))
                     count += 1
-                    tick(tellsAll: count % 5 == 0, update)
+                    if count % 20 == 0 { tick(tellsAll: count % 100 == 0, update) }
                 }
             }
         }

@@ -6,6 +6,7 @@ import JSON
 import Metrics
 import Reactor
 import Synchronization
+import TestSupport
 import Testing
 import Timing
 import WebSocket

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: MIT
-import Glibc
+internal import Glibc
 
 /// A blocking TCP client that sends what it is told, byte for byte. Every read ends after two seconds,
 /// so that a silent server fails a test instead of hanging it.
-final class RawClient {
-    let descriptor: Int32
+package final class RawClient {
+    package let descriptor: Int32
 
-    init(port: Int) {
+    package init(port: Int) {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
@@ -25,9 +25,9 @@ final class RawClient {
 
     deinit { close(descriptor) }
 
-    func send(_ text: String) { send(Array(text.utf8)) }
+    package func send(_ text: String) { send(Array(text.utf8)) }
 
-    func send(_ bytes: [UInt8]) {
+    package func send(_ bytes: [UInt8]) {
         var sent = 0
         while sent < bytes.count {
             let count = bytes[sent...].withUnsafeBytes {
@@ -38,10 +38,10 @@ final class RawClient {
         }
     }
 
-    func shutdownWrite() { shutdown(descriptor, Int32(SHUT_WR)) }
+    package func shutdownWrite() { shutdown(descriptor, Int32(SHUT_WR)) }
 
     /// Resets the connection: no goodbye reaches the server.
-    func reset() {
+    package func reset() {
         var linger = linger(l_onoff: 1, l_linger: 0)
         setsockopt(
             descriptor, SOL_SOCKET, SO_LINGER, &linger,
@@ -50,14 +50,14 @@ final class RawClient {
     }
 
     /// The next bytes, at most `count`; empty at the end or after two seconds of silence.
-    func read(_ count: Int = 65_536) -> [UInt8] {
+    package func read(_ count: Int = 65_536) -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: count)
         let received = recv(descriptor, &buffer, count, 0)
         return received > 0 ? Array(buffer[..<received]) : []
     }
 
     /// Everything up to and with `end`, or what came before the silence.
-    func read(until end: String) -> String {
+    package func read(until end: String) -> String {
         var bytes: [UInt8] = []
         let mark = Array(end.utf8)
         while !bytes.contains(sequence: mark) {
@@ -69,7 +69,7 @@ final class RawClient {
     }
 
     /// Everything up to the server's end.
-    func readToEnd() -> String {
+    package func readToEnd() -> String {
         var bytes: [UInt8] = []
         while true {
             let more = read()
@@ -80,7 +80,7 @@ final class RawClient {
     }
 
     /// One response: head, and as many bytes of body as it announces.
-    func readResponse() -> (head: String, body: String) {
+    package func readResponse() -> (head: String, body: String) {
         let head = read(until: "\r\n\r\n")
         var length = 0
         for line in head.lowercased().split(separator: "\r\n")

@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+import ChatCore
+import EngineIO
+import Gateway
+import HTTPServer
+import JSON
+import JWT
+import Metrics
+import ServiceRuntime
+import Store
+import Synchronization
+import TestSupport
+import Timing
+
+/// A bus that goes nowhere: one process needs none.
+final class NoBus: Bus {
+    let isConnected = true
+    func publish(_ channel: String, _ payload: [UInt8]) {}
+    func subscribe(_ channel: String, _ handler: @escaping @Sendable ([UInt8]) -> Void) {}
+    func stop() {}
+}
+
+/// A whole ChatService but for its process: store, gateway and server on a free port, with keys of
+/// its own.
+final class Harness {
+    let server: Server
+    let gateway: Gateway
+    let store: ChatStore
+    let authority: TokenAuthority
+    private let reader: ChatReader
+    private let directory: TemporaryDirectory
+    private let signer: AccessTokenSigner
+
+    var port: Int { server.port }
+
+    init(
+        loops: Int = 1, engine: EngineConfiguration = EngineConfiguration(),
+        adjust: (inout GatewayConfiguration) -> Void = { _ in }
+    ) throws {
+        directory = try TemporaryDirectory()
+        let key = try SigningKey(kid: "test", secret: Array(repeating: 7, count: 32))
+        signer = AccessTokenSigner(key: key)
+        authority = TokenAuthority(
+            fixed: try AccessTokenVerifier(
+                issuer: "http://auth.test", audience: "chat", keys: [key]))
+        let metrics = MetricsRegistry()
+        var configuration = GatewayConfiguration(
+            instance: "test", engine: EngineServerConfiguration(engine: engine),
+            recoveryKey: Array(repeating: 9, count: 32))
+        adjust(&configuration)
+        gateway = Gateway(configuration, authority: authority, bus: NoBus(), metrics: metrics)
+        store = try ChatStore(path: directory.file("chat.db"), observer: gateway)
+        reader = ChatReader(path: directory.file("chat.db"), store: store)
+        gateway.attach(store: store, reader: reader)
+        var router = Router()
+        ChatRoutes(gateway: gateway).add(to: &router)
+        let gateway = gateway
+        server = Server(
+            ServerConfiguration(port: 0, loops: loops, workers: 2), router: router,
+            metrics: metrics,
+            streams: { ChatStreams(gateway: gateway, server: $0) })
+        try server.start()
+        gateway.start(mailboxes: server.mailboxes)
+    }
+
+    deinit {
+        server.stop()
+        gateway.stop()
+        store.stop()
+    }
+
+    func token(
+        _ name: String, session: String = "s", expiresIn: Duration = .seconds(600),
+        scope: [String] = ["chat"]
+    ) -> String {
+        let now = SystemClock.timestamp()
+        return signer.sign(
+            AccessTokenClaims(
+                issuer: "http://auth.test", audience: "chat",
+                subject: scope == ["chat"] ? "u_\(name)" : "client:\(name)", clientID: "web",
+                expiresAt: now + expiresIn, issuedAt: now, tokenID: "j\(name)",
+                sessionID: session, scope: scope, name: name))
+    }
+
+    /// A client that has connected and read its `session`.
+    func client(_ name: String, polling: Bool = false) throws -> WireClient {
+        let client = polling ? WireClient.polling(port: port) : WireClient.webSocket(port: port)
+        client.connect(token: token(name))
+        return client
+    }
+}

@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: MIT
+import Bytes
+import JSON
+import SocketIO
+import TestSupport
+import WebSocket
+
+/// A Socket.IO client that shows every packet as it came: over WebSocket on one connection, or over
+/// polling with one connection a request.
+final class WireClient {
+    private enum Link {
+        case webSocket(RawClient)
+        case polling
+    }
+
+    private let port: Int
+    private var link: Link
+    private(set) var sid = ""
+    /// Packets received and not yet taken, Engine.IO type included.
+    private var inbox: [String] = []
+    private var lastAck = 0
+    /// The `session` event's argument.
+    private(set) var session: JSONValue = .null
+    /// The answer to CONNECT.
+    private(set) var connectReply: JSONValue = .null
+
+    private init(port: Int, link: Link) {
+        self.port = port
+        self.link = link
+    }
+
+    static func webSocket(
+        port: Int, sid: String? = nil, query: String = "EIO=4&transport=websocket"
+    )
+        -> WireClient
+    {
+        let raw = RawClient(port: port)
+        let suffix = sid.map { "&sid=\($0)" } ?? ""
+        raw.send(
+            "GET /socket.io/?\(query)\(suffix) HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                + "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        _ = raw.read(until: "\r\n\r\n")
+        let client = WireClient(port: port, link: .webSocket(raw))
+        if sid == nil { client.readOpen() }
+        return client
+    }
+
+    static func polling(port: Int) -> WireClient {
+        let client = WireClient(port: port, link: .polling)
+        client.inbox = client.poll()
+        client.readOpen()
+        return client
+    }
+
+    private func readOpen() {
+        guard let open = next(), open.hasPrefix("0") else { return }
+        sid = (try? JSONValue(parsing: Array(open.dropFirst().utf8)))?["sid"]?.string ?? ""
+    }
+
+    // MARK: Requests of polling
+
+    /// One request on a connection of its own.
+    func request(_ method: String, sid: String? = nil, body: String? = nil) -> (
+        head: String, body: String
+    ) {
+        let raw = RawClient(port: port)
+        let query = "EIO=4&transport=polling" + (sid.map { "&sid=\($0)" } ?? "")
+        var text = "\(method) /socket.io/?\(query) HTTP/1.1\r\nHost: x\r\n"
+        if let body {
+            text +=
+                "Content-Type: text/plain;charset=UTF-8\r\nContent-Length: \(body.utf8.count)\r\n"
+        }
+        raw.send(text + "\r\n" + (body ?? ""))
+        return raw.readResponse()
+    }
+
+    private func poll() -> [String] {
+        let body = request("GET", sid: sid.isEmpty ? nil : sid).body
+        return body.split(separator: "\u{1E}", omittingEmptySubsequences: false).map(String.init)
+    }
+
+    // MARK: Packets
+
+    /// Sends one Engine.IO packet.
+    func send(_ packet: String) {
+        switch link {
+        case .polling: _ = request("POST", sid: sid, body: packet)
+        case .webSocket(let raw): raw.send(WireClient.frame(packet))
+        }
+    }
+
+    static func frame(_ packet: String, opcode: Opcode = .text) -> [UInt8] {
+        var frame: [UInt8] = []
+        // A key of zeros masks nothing, which keeps vectors readable.
+        FrameWriter.writeHeader(
+            opcode: opcode, length: packet.utf8.count, mask: MaskingKey(0), into: &frame)
+        return frame + Array(packet.utf8)
+    }
+
+    /// The next packet; pings are answered and passed over. Nil after two seconds, or at the end.
+    func next() -> String? {
+        while true {
+            if !inbox.isEmpty {
+                let packet = inbox.removeFirst()
+                if packet != "2" { return packet }
+                send("3")
+                continue
+            }
+            switch link {
+            case .polling:
+                inbox = poll().filter { $0 != "6" }
+                if inbox.isEmpty || inbox == [""] { return nil }
+            case .webSocket(let raw):
+                guard let packet = WireClient.readFrame(raw) else { return nil }
+                inbox = [packet]
+            }
+        }
+    }
+
+    private static func readFrame(_ raw: RawClient) -> String? {
+        func exactly(_ count: Int) -> [UInt8]? {
+            var bytes: [UInt8] = []
+            while bytes.count < count {
+                let more = raw.read(count - bytes.count)
+                if more.isEmpty { return nil }
+                bytes += more
+            }
+            return bytes
+        }
+        guard let head = exactly(2) else { return nil }
+        if head[0] == 0x88 { return nil }
+        var length = Int(head[1])
+        if length >= 126 {
+            guard let more = exactly(length == 126 ? 2 : 8) else { return nil }
+            length = more.reduce(0) { $0 << 8 | Int($1) }
+        }
+        return exactly(length).map { String(decoding: $0, as: UTF8.self) }
+    }
+
+    // MARK: Socket.IO
+
+    /// Connects to the main namespace and reads up to `session`.
+    func connect(token: String, more: String = "") {
+        send("40{\"token\":\"\(token)\"\(more)}")
+        while let packet = next() {
+            if packet.hasPrefix("40") {
+                connectReply = (try? JSONValue(parsing: Array(packet.dropFirst(2).utf8))) ?? .null
+                break
+            }
+            early.append(packet)
+            if packet.hasPrefix("44") { return }
+        }
+        if let event = next(), let (name, argument) = WireClient.event(event), name == "session" {
+            session = argument
+        }
+    }
+
+    /// Packets that came before the answer to CONNECT.
+    private(set) var early: [String] = []
+
+    /// Sends an event and gives its acknowledgement; events that come in between wait in order.
+    func ask(_ event: String, _ argument: JSONValue) -> JSONValue {
+        lastAck += 1
+        send("42\(lastAck)[\"\(event)\",\(argument.text)]")
+        var others: [String] = []
+        defer { inbox = others + inbox }
+        while let packet = next() {
+            if packet.hasPrefix("43\(lastAck)[") {
+                let json = packet.dropFirst("43\(lastAck)".count)
+                return (try? JSONValue(parsing: Array(json.utf8)))?.array?.first ?? .null
+            }
+            others.append(packet)
+        }
+        return .null
+    }
+
+    /// Sends an event without acknowledgement.
+    func tell(_ event: String, _ argument: JSONValue) { send("42[\"\(event)\",\(argument.text)]") }
+
+    /// The argument of the next event of a name; others are passed over.
+    func event(_ name: String) -> JSONValue? {
+        while let packet = next() {
+            if let (found, argument) = WireClient.event(packet), found == name { return argument }
+        }
+        return nil
+    }
+
+    static func event(_ packet: String) -> (name: String, argument: JSONValue)? {
+        guard packet.hasPrefix("42"),
+            let parts = (try? JSONValue(parsing: Array(packet.dropFirst(2).utf8)))?.array,
+            let name = parts.first?.string, parts.count > 1
+        else { return nil }
+        return (name, parts[1])
+    }
+}
