@@ -1,2 +1,107 @@
 // SPDX-License-Identifier: MIT
-print("ChatService")
+internal import Bus
+internal import Bytes
+internal import ChatCore
+internal import Crypto
+internal import Gateway
+internal import Glibc
+internal import HTTPServer
+internal import Metrics
+internal import ServiceRuntime
+internal import Store
+
+private enum Keys {
+    static let port = SettingKey.port("CHAT_PORT", default: 3001, help: "TCP port; 0 for any.")
+    static let dataDirectory = SettingKey.path(
+        "CHAT_DATA_DIR", default: "./data/chat", help: "Where chat.db lives.")
+    static let loops = SettingKey.int(
+        "CHAT_LOOPS", default: 0, in: 0...64, unit: "LOOPS",
+        help: "Event loops, one thread each; 0 for one a core.")
+    static let webRoot = SettingKey.path(
+        "CHAT_WEB_ROOT", default: "", help: "The built web client; without it none is served.")
+    static let origins = SettingKey.list(
+        "CHAT_ALLOWED_ORIGINS", placeholder: "ORIGIN,ORIGIN",
+        help: "Pages of other origins that may connect; the service's own always may.")
+    static let authURL = SettingKey.url(
+        "AUTH_URL", default: "http://127.0.0.1:3002", help: "AuthService, service to service.")
+    static let issuer = SettingKey.url(
+        "AUTH_ISSUER", default: "", help: "The issuer that tokens name; AUTH_URL when empty.")
+    static let secret = SettingKey.secret(
+        "CHAT_SERVICE_SECRET", help: "This service's credential at AuthService.")
+
+    static let all: [any SettingDeclaration] = [
+        port, dataDirectory, loops, webRoot, origins, authURL, issuer, secret,
+    ]
+}
+
+private struct MissingSecret: Error, CustomStringConvertible {
+    let description = "CHAT_SERVICE_SECRET or CHAT_SERVICE_SECRET_FILE must be set"
+}
+
+ServiceHost.run(
+    Settings.Program(name: "ChatService", summary: "Real-time rooms over Socket.IO."),
+    name: "chat", keys: Keys.all
+) { context in
+    let settings = context.settings
+    guard let secret = settings[Keys.secret] else { throw MissingSecret() }
+    let directory = settings[Keys.dataDirectory]
+    try DataDirectory.prepare(directory)
+
+    let issuer = settings[Keys.issuer].isEmpty ? settings[Keys.authURL] : settings[Keys.issuer]
+    let authority = TokenAuthority(
+        TokenAuthority.Configuration(
+            url: settings[Keys.authURL], issuer: issuer, audience: "chat",
+            clientID: "chat-service", secret: secret.exposed), log: context.logger)
+    let redis = settings[CommonSettings.redisURL]
+    let bus: any Bus =
+        redis.isEmpty ? LocalBus() : try RedisBus(url: redis, metrics: context.metrics)
+    let instance = Hex.string(SecureRandom.bytes(8))
+
+    var configuration = GatewayConfiguration(
+        instance: instance,
+        engine: EngineServerConfiguration(
+            origins: OriginPolicy(allowed: Set(settings[Keys.origins]))),
+        recoveryKey: try RecoveryKey.load(from: directory))
+    configuration.isUnlimited = settings[CommonSettings.unlimited]
+    let gateway = Gateway(
+        configuration, authority: authority, bus: bus, metrics: context.metrics)
+    let path = "\(directory)/chat.db"
+    let store = try ChatStore(
+        path: path, observer: gateway, announcer: LogAnnouncer(bus: bus, instance: instance),
+        metrics: context.metrics)
+    let reader = ChatReader(path: path, store: store)
+    gateway.attach(store: store, reader: reader)
+
+    var router = Router()
+    ChatRoutes(gateway: gateway).add(to: &router)
+    let web = settings[Keys.webRoot]
+    if !web.isEmpty {
+        try WebClient(root: web, issuer: issuer, version: Build.version).add(to: &router)
+    }
+    let loops =
+        settings[Keys.loops] > 0 ? settings[Keys.loops] : sysconf(Int32(_SC_NPROCESSORS_ONLN))
+    var server = context.serverConfiguration(port: settings[Keys.port], loops: loops)
+    server.maxMessageBytes = configuration.engine.maxPayload
+    return ServiceParts(
+        server: server, router: router,
+        checks: [
+            HealthCheck("store") { store.isAvailable ? .ok : .failed("the log cannot be written") },
+            HealthCheck("auth") {
+                authority.isReady ? .ok : .degraded("AuthService has not been heard of lately")
+            },
+            HealthCheck("bus") { bus.isConnected ? .ok : .degraded("Redis is away") },
+        ],
+        streams: { ChatStreams(gateway: gateway, server: $0) },
+        started: { server in
+            gateway.start(mailboxes: server.mailboxes)
+            authority.start()
+        },
+        draining: {},
+        stopped: {
+            authority.stop()
+            gateway.stop()
+            reader.stop()
+            store.stop()
+            bus.stop()
+        })
+}

@@ -18,6 +18,9 @@ package struct EngineServerConfiguration: Sendable {
     /// Sessions one loop holds; more are refused with 503.
     package var maxSessions: Int
 
+    /// Bytes of one polling body or WebSocket message of a client's.
+    package var maxPayload: Int { engine.maxPayload }
+
     package init(
         path: String = "/socket.io/", engine: EngineConfiguration = EngineConfiguration(),
         origins: OriginPolicy = OriginPolicy(), maxSessions: Int = 20_000

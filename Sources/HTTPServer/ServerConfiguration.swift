@@ -32,6 +32,12 @@ package struct ServerConfiguration: Sendable {
     /// From our close frame, or our last response, to the peer's end.
     package var closeTimeout: Duration = .seconds(3)
 
+    /// Bytes of one WebSocket message, after decompression.
+    package var maxMessageBytes: Int {
+        get { webSocket.maxMessageBytes }
+        set { webSocket.maxMessageBytes = newValue }
+    }
+
     package init(host: String = "127.0.0.1", port: Int, loops: Int = 1, workers: Int = 4) {
         self.host = host
         self.port = port
