@@ -144,10 +144,22 @@ def fetch_debian(work: Path) -> Path:
     return work / "root"
 
 
+def pip() -> list[str]:
+    """Debian's python3 comes without pip; the repository's own environment has one."""
+    for python in (sys.executable, str(FRONTEND.parent.parent / ".venv/bin/python"), "/usr/bin/python3"):
+        command = [python, "-m", "pip"]
+        try:
+            if subprocess.run([*command, "--version"], capture_output=True).returncode == 0:
+                return command
+        except OSError:
+            continue
+    raise fail("pip is missing (apt-get install python3-pip)")
+
+
 def fetch_wheel(requirement: str, digest: str | None, work: Path) -> zipfile.ZipFile:
     say(f"{requirement} from PyPI …")
     target = work / requirement.split("==")[0]
-    command = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "-d", str(target)]
+    command = [*pip(), "download", "-q", "--no-deps", "-d", str(target)]
     if digest:
         wanted = work / f"{target.name}.txt"
         wanted.write_text(f"{requirement} --hash=sha256:{digest}\n")
