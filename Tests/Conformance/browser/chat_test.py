@@ -27,6 +27,7 @@ RELOAD_MS = 5_000
 # After a lost connection: the client's back-off, and the server's grace.
 RECONNECT_MS = 20_000
 HISTORY = 70
+WINDOW = {"width": 1280, "height": 800}
 # What a page sees when a proxy answers the upgrade with an error.
 REFUSED_WEBSOCKET = """
 window.WebSocket = class {
@@ -198,6 +199,23 @@ class Conversation:
         expect(self.ada.page.get_by_role("button", name="Send")).to_be_disabled()
         box.fill("")
 
+    def narrow(self) -> None:
+        """Whatever is written, nothing is pushed out of a small window."""
+        page = self.bo.page
+        code = "let frame = try parser.next(in: bytes.span); " * 6
+        self.ada.say(f"```\n{code}{self.tag}\n```")
+        self.ada.say("https://example.org/" + "without-a-break" * 20 + self.tag)
+        expect(page.locator(".message-text", has_text=self.tag).last).to_contain_text("break")
+        for width in (1000, 700, 360):
+            page.set_viewport_size({"width": width, "height": 700})
+            for part in (".send-button", ".people-button", ".message-meta >> nth=-1"):
+                box = page.locator(part).bounding_box()
+                assert box and box["x"] >= 0 and box["x"] + box["width"] <= width, (width, part, box)
+        page.get_by_role("link", name="All rooms").click()
+        expect(page.locator(".room-list")).to_be_visible()
+        page.set_viewport_size(WINDOW)
+        self.bo.open_room("Lobby")
+
     def without_websocket(self) -> None:
         """Where something on the way refuses WebSocket, the client falls back to polling."""
         page = self.bo.page
@@ -245,9 +263,8 @@ def main() -> int:
     accounts = read_accounts(chosen.accounts, 2)
     with sync_playwright() as playwright:
         browser = launch(playwright, chosen.browser)
-        size = {"width": 1280, "height": 800}
         people = [
-            Person(browser, chosen.url, name, password, viewport=size, color_scheme=scheme)
+            Person(browser, chosen.url, name, password, viewport=WINDOW, color_scheme=scheme)
             for (name, password), scheme in zip(accounts, ("light", "dark"))
         ]
         talk = Conversation(people[0], people[1], secrets.token_hex(3))
@@ -264,6 +281,7 @@ def main() -> int:
             talk.history,
             talk.reconnect,
             talk.refusal,
+            talk.narrow,
             talk.without_websocket,
             talk.sign_out,
         ]

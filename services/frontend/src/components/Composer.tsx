@@ -113,6 +113,7 @@ export function Composer({ room }: { room: RoomState }) {
                     id="composer"
                     ref={area}
                     rows={1}
+                    dir="auto"
                     value={text}
                     placeholder={`Write to ${room.name}`}
                     aria-label={`Write to ${room.name}`}

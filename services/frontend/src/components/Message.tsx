@@ -110,7 +110,7 @@ export const Message = memo(
                                 <span>{quote.text}</span>
                             </blockquote>
                         )}
-                        <span className="message-text">
+                        <span className="message-text" dir="auto">
                             <MessageText text={text} />
                         </span>
                         <span className="message-meta">
