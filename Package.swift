@@ -164,6 +164,7 @@ let package = Package(
         tests("SocketIO", ["Bytes", "Timing", "JSON"]),
         tests("Crypto", ["Bytes"]),
         tests("Metrics", ["Bytes"]),
+        tests("chatctl", ["Bytes", "JSON"]),
         tests("Reactor", ["Bytes", "Timing"]),
         tests(
             "HTTPServer", ["Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics"]),

@@ -80,7 +80,8 @@ package enum ServiceHost {
     /// - Parameters:
     ///   - name: the short name in logs and health answers: `chat`.
     ///   - keys: the service's own options; the common ones are added.
-    ///   - build: makes the parts. Whatever it throws ends the process with exit code 1.
+    ///   - build: makes the parts. A `SettingProblem` it throws is one line on standard error and exit
+    ///     code 64: options that are wrong only together. Whatever else it throws is logged, exit code 1.
     package static func run(
         _ program: Settings.Program, name: String, keys: [any SettingDeclaration],
         build: (ServiceContext) throws -> ServiceParts
@@ -101,6 +102,9 @@ package enum ServiceHost {
         do {
             let parts = try build(context)
             try serve(parts, name: name, context)
+        } catch let problem as SettingProblem {
+            StandardStreams.error("\(program.name): \(problem.reason)\n")
+            exit(Settings.usageExitCode)
         } catch {
             context.logger.critical("cannot start", metadata: ["error": "\(error)"])
             exit(1)
