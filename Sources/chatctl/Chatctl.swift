@@ -9,5 +9,8 @@ struct Chatctl: ParsableCommand {
         commandName: "chatctl",
         abstract: "Runs, looks after and measures the chat services.",
         version: Build.version,
-        subcommands: [KeysCommand.self])
+        subcommands: [
+            UpCommand.self, TokenCommand.self, UserCommand.self, SendCommand.self, TailCommand.self,
+            KeysCommand.self, BenchCommand.self,
+        ])
 }

@@ -39,6 +39,16 @@ struct SocketAddress {
         return SocketAddress(storage: storage)
     }
 
+    /// A dotted decimal address, checked before; anything else is 0.0.0.0.
+    init(host: String, port: UInt16) {
+        storage = sockaddr_in()
+        storage.sin_family = sa_family_t(AF_INET)
+        storage.sin_port = port.bigEndian
+        inet_pton(AF_INET, host, &storage.sin_addr)
+    }
+
+    private init(storage: sockaddr_in) { self.storage = storage }
+
     /// The address a socket is bound to.
     static func local(of descriptor: Int32) -> SocketAddress? {
         var storage = sockaddr_in()

@@ -15,23 +15,40 @@ enum PrivateFile {
     @discardableResult
     static func create(_ path: String, text: () -> String) throws(Failure) -> Bool {
         if access(path, F_OK) == 0 { return false }
-        let aside = "\(path).\(getpid()).new"
-        let descriptor = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
-        guard descriptor >= 0 else { throw Failure(path: aside, errno: errno) }
+        let aside = try writeAside(path, text())
         defer { unlink(aside) }
-        var text = text()
-        let isWritten = text.withUTF8 { bytes in
-            write(descriptor, bytes.baseAddress, bytes.count) == bytes.count
-        }
-        let code = errno
-        guard isWritten, fsync(descriptor) == 0 else {
-            close(descriptor)
-            throw Failure(path: aside, errno: code)
-        }
-        close(descriptor)
         if link(aside, path) == 0 { return true }
         guard errno == EEXIST else { throw Failure(path: path, errno: errno) }
         return false
+    }
+
+    /// Writes a file with mode 0600, in the place of one that is there.
+    static func replace(_ path: String, text: String) throws(Failure) {
+        let aside = try writeAside(path, text)
+        guard rename(aside, path) == 0 else {
+            let code = errno
+            unlink(aside)
+            throw Failure(path: path, errno: code)
+        }
+    }
+
+    /// - Returns: the path of a new file with that text, synced, next to where it shall be.
+    private static func writeAside(_ path: String, _ text: String) throws(Failure) -> String {
+        let aside = "\(path).\(getpid()).new"
+        let descriptor = open(aside, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0o600)
+        guard descriptor >= 0 else { throw Failure(path: aside, errno: errno) }
+        var text = text
+        let isWritten = text.withUTF8 { bytes in
+            write(descriptor, bytes.baseAddress, bytes.count) == bytes.count
+                && fsync(descriptor) == 0
+        }
+        let code = errno
+        close(descriptor)
+        guard isWritten else {
+            unlink(aside)
+            throw Failure(path: aside, errno: code)
+        }
+        return aside
     }
 
     /// The text of a file of at most 64 KiB.

@@ -23,9 +23,13 @@ final class Suite: Sendable {
     private let runners: [ServiceRunner]
 
     /// Checks what can be checked before anything runs, creates directories and secrets.
-    /// - Parameter say: takes one line of a service's output.
+    /// - Parameters:
+    ///   - services: those to run.
+    ///   - extraEnvironment: put over this process's environment.
+    ///   - say: takes one line of a service's output.
     init(
-        layout: SuiteLayout, extraEnvironment: [String: String] = [:],
+        layout: SuiteLayout, services: [SuiteService] = SuiteService.allCases,
+        extraEnvironment: [String: String] = [:],
         say: @escaping @Sendable (SuiteService, String) -> Void
     ) throws {
         try DataDirectory.prepare(layout.dataDirectory)
@@ -33,7 +37,7 @@ final class Suite: Sendable {
             throw Failure("\(layout.dataDirectory) is in use by another chatctl up")
         }
         var layout = layout
-        for service in SuiteService.allCases {
+        for service in services {
             try DataDirectory.prepare(layout.directory(of: service))
             let wanted = layout.ports[service] ?? 0
             if wanted == 0 {
@@ -49,7 +53,7 @@ final class Suite: Sendable {
         self.layout = layout
         let inherited = Suite.environment().merging(extraEnvironment) { $1 }
         let folder = try Suite.programDirectory()
-        runners = try SuiteService.allCases.map { service in
+        runners = try services.map { service in
             let path = "\(folder)/\(service.executable)"
             guard access(path, X_OK) == 0 else {
                 throw Failure("\(path) is missing: build all products first")

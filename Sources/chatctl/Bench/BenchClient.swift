@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+internal import Crypto
+internal import Glibc
+internal import HTTP1
+internal import JSON
+internal import Reactor
+internal import Timing
+internal import WebSocket
+
+/// One load client: a stock Socket.IO client's bytes over WebSocket, driven by the bench's loop.
+///
+/// ```
+/// connecting ──► upgrading ──► opening ──► joining ──► ready
+///  (TCP)       (HTTP 101)   (Engine.IO)  (CONNECT, session event)
+/// ```
+/// From any state a failure of the connection leads to `closed`, which ends the run.
+final class BenchClient: DescriptorHandler {
+    private enum State { case connecting, upgrading, opening, joining, ready, closed }
+
+    /// A room of this client and how far it has been followed.
+    struct Membership {
+        /// Index among the run's rooms; the last is the lobby.
+        let room: Int
+        let key: UInt64
+        var sequence: SequenceChecker
+    }
+
+    let index: Int
+    var memberships: [Membership] = []
+
+    private unowned let driver: BenchDriver
+    private let loop: EventLoop
+    private let token: String
+    private let handshakeKey: [UInt8]
+    private let descriptor: Int32
+    private var registration: Registration?
+    private var state = State.connecting
+    /// Bytes read that end in the middle of a frame.
+    private var tail: [UInt8] = []
+    /// Bytes that the socket did not take.
+    private var outbox: [UInt8] = []
+    private var answers: [Int: (JSONValue) -> Void] = [:]
+    private var lastID = BenchClient.firstRequestID
+    /// Frames are masked with a counter's hash: the mask protects proxies from scripts, and here is
+    /// neither.
+    private var maskState: UInt32
+
+    /// Load messages use their number as ack id; other requests count from here.
+    static let firstRequestID = 1_000_000_000
+
+    /// Begins to connect. Nil when there is no descriptor or port left.
+    init?(index: Int, token: String, driver: BenchDriver, loop: EventLoop) {
+        self.index = index
+        self.token = token
+        self.driver = driver
+        self.loop = loop
+        maskState = UInt32(truncatingIfNeeded: index) &* 2_654_435_761 | 1
+        handshakeKey = SecureRandom.bytes(16)
+        descriptor = socket(
+            AF_INET,
+            Int32(SOCK_STREAM.rawValue | SOCK_CLOEXEC.rawValue | SOCK_NONBLOCK.rawValue), 0)
+        guard descriptor >= 0 else { return nil }
+        var on: Int32 = 1
+        setsockopt(
+            descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+        // 500 clients an address: below the limit of connections that a server allows one address.
+        let source = SocketAddress.loopback(port: 0, host: UInt16(2 + index / 500))
+        guard source.call({ bind(descriptor, $0, $1) }) == 0,
+            driver.address.call({ connect(descriptor, $0, $1) }) == 0 || errno == EINPROGRESS,
+            let registration = loop.register(descriptor, for: .writable, handler: self)
+        else {
+            Glibc.close(descriptor)
+            return nil
+        }
+        self.registration = registration
+    }
+
+    /// Closes the connection. The client is spent.
+    func close() {
+        guard let registration else { return }
+        loop.unregister(descriptor, registration)
+        self.registration = nil
+        Glibc.close(descriptor)
+        state = .closed
+    }
+
+    /// Sends a request whose answer `completion` gets.
+    func request(_ name: String, _ data: JSONValue, completion: @escaping (JSONValue) -> Void) {
+        lastID += 1
+        answers[lastID] = completion
+        var text = Array("42\(lastID)".utf8)
+        JSONValue.array([.string(name), data]).write(into: &text)
+        send(text: text.span)
+    }
+
+    /// Sends a load message.
+    func sendMessage(_ number: Int, room: [UInt8], text: [UInt8], run: String) {
+        var packet: [UInt8] = []
+        packet.reserveCapacity(text.count + 96)
+        packet.append("42")
+        packet.append(decimal: number)
+        packet.append("[\"message:send\",{\"room\":\"")
+        packet.append(contentsOf: room)
+        packet.append("\",\"text\":\"")
+        packet.append(contentsOf: text)
+        packet.append("\",\"clientId\":\"")
+        packet.append(run)
+        packet.append(decimal: number)
+        packet.append("\"}]")
+        send(text: packet.span)
+    }
+
+    func ready(_ readiness: Readiness) {
+        if readiness.contains(.writable) {
+            if state == .connecting { upgrade() } else { flush() }
+        }
+        if !readiness.isDisjoint(with: [.readable, .hangUp]) { read() }
+    }
+
+    private func upgrade() {
+        state = .upgrading
+        var fields = WebSocketHandshake.request(key: handshakeKey)
+        fields.set("host", "127.0.0.1")
+        var request: [UInt8] = []
+        RequestWriter.write(
+            method: "GET", target: "/socket.io/?EIO=4&transport=websocket", fields: fields,
+            into: &request)
+        write(request)
+        watch()
+    }
+
+    private func send(text: Span<UInt8>, opcode: Opcode = .text) {
+        maskState = maskState &* 1_664_525 &+ 1_013_904_223
+        var frame: [UInt8] = []
+        FrameWriter.write(opcode: opcode, payload: text, mask: MaskingKey(maskState), into: &frame)
+        write(frame)
+    }
+
+    private func write(_ bytes: [UInt8]) {
+        guard state != .closed else { return }
+        outbox.append(contentsOf: bytes)
+        if outbox.count == bytes.count { flush() }
+    }
+
+    private func flush() {
+        guard !outbox.isEmpty, registration != nil else { return watch() }
+        let count = outbox.withUnsafeBytes {
+            Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
+        }
+        if count > 0 { outbox.removeFirst(count) }
+        if count < 0, errno != EAGAIN, errno != EINTR { return fail("its connection broke") }
+        if !outbox.isEmpty || state == .upgrading { watch() }
+    }
+
+    private func watch() {
+        guard let registration else { return }
+        loop.modify(
+            descriptor, registration, for: outbox.isEmpty ? .readable : [.readable, .writable])
+    }
+
+    private func read() {
+        guard state != .closed else { return }
+        var buffer = loop.readBuffer
+        // An answer larger than the loop's buffer needs one of its own.
+        let needsOwn = tail.count * 2 > buffer.count
+        if needsOwn { buffer = .allocate(byteCount: tail.count * 2, alignment: 64) }
+        defer { if needsOwn { buffer.deallocate() } }
+        let old = tail.count
+        tail.withUnsafeBytes { buffer.copyMemory(from: $0) }
+        let count = recv(descriptor, buffer.baseAddress! + old, buffer.count - old, 0)
+        guard count > 0 else {
+            if count < 0, errno == EAGAIN || errno == EINTR { return }
+            return fail("the server closed its connection")
+        }
+        let bytes = UnsafeRawBufferPointer(rebasing: buffer[..<(old + count)])
+        let consumed = state == .upgrading ? readUpgrade(bytes) : 0
+        let used = consumed + readFrames(UnsafeRawBufferPointer(rebasing: bytes[consumed...]))
+        tail.removeAll(keepingCapacity: true)
+        if used < bytes.count { tail.append(contentsOf: bytes[used...]) }
+    }
+
+    /// The server's answer to the upgrade. Returns how many bytes it took.
+    private func readUpgrade(_ bytes: UnsafeRawBufferPointer) -> Int {
+        let text = Array(bytes)
+        var parser = ResponseParser()
+        do {
+            let step = try parser.next(in: text.span)
+            // Nothing is kept between calls: a head in two pieces is read anew from its start.
+            guard case .head(let head) = step.event else { return 0 }
+            _ = try WebSocketHandshake.verify(head, key: handshakeKey)
+            state = .opening
+            return step.consumed
+        } catch {
+            fail("the upgrade failed: \(error)")
+            return 0
+        }
+    }
+
+    /// Takes whole frames off the front. Returns how many bytes they had.
+    private func readFrames(_ bytes: UnsafeRawBufferPointer) -> Int {
+        guard state != .upgrading, state != .closed else { return 0 }
+        let now = SystemClock.now()
+        var offset = 0
+        do throws(ServerFrame.Failure) {
+            while let frame = try ServerFrame.read(
+                UnsafeRawBufferPointer(rebasing: bytes[offset...])),
+                bytes.count - offset >= frame.count
+            {
+                let start = offset + frame.headerBytes
+                let payload = UnsafeRawBufferPointer(
+                    rebasing: bytes[start..<(start + frame.payloadBytes)])
+                offset += frame.count
+                switch frame.opcode {
+                case 1: take(payload, frameBytes: frame.count, now: now)
+                case 9:
+                    let text = Array(payload)
+                    send(text: text.span, opcode: .pong)
+                case 8: fail("the server closed its WebSocket")
+                default: break
+                }
+                if state == .closed { return offset }
+            }
+        } catch {
+            fail("the server sent an unexpected frame")
+        }
+        return offset
+    }
+
+    /// One Engine.IO packet.
+    @inline(__always)
+    private func take(_ packet: UnsafeRawBufferPointer, frameBytes: Int, now: Instant) {
+        if let delivery = BenchDelivery.read(packet) {
+            return driver.delivered(delivery, to: self, bytes: frameBytes, now: now)
+        }
+        switch packet.first {
+        case UInt8(ascii: "0"):
+            state = .joining
+            var connect = Array("40".utf8)
+            (["token": .string(token)] as JSONValue).write(into: &connect)
+            send(text: connect.span)
+        case UInt8(ascii: "2"):
+            let pong = Array("3".utf8)
+            send(text: pong.span)
+        case UInt8(ascii: "4"): takeMessage(packet, now: now)
+        default: break
+        }
+    }
+
+    private func takeMessage(_ packet: UnsafeRawBufferPointer, now: Instant) {
+        if let answer = BenchAnswer.read(packet) {
+            guard answer.id >= BenchClient.firstRequestID else {
+                return driver.answered(answer, packet, now: now)
+            }
+            let completion = answers.removeValue(forKey: answer.id)
+            let body = try? JSONValue(parsing: Array(packet[answer.payload...]))
+            guard let completion, let value = body?.array?.first, value["ok"]?.bool == true else {
+                return fail("a request was refused: \(body?.text ?? "no JSON")")
+            }
+            return completion(value)
+        }
+        let text = String(decoding: packet.prefix(64), as: UTF8.self)
+        if text.hasPrefix("44") {
+            return fail("it was refused: \(String(decoding: packet.prefix(300), as: UTF8.self))")
+        }
+        if text.hasPrefix("42[\"session\""), state == .joining {
+            guard let parts = try? JSONValue(parsing: Array(packet.dropFirst(2))),
+                let session = parts.array?.dropFirst().first
+            else { return fail("its session event is no JSON") }
+            state = .ready
+            driver.opened(self, session: session)
+        }
+    }
+
+    private func fail(_ reason: String) {
+        close()
+        driver.fail("client \(index): \(reason)")
+    }
+}

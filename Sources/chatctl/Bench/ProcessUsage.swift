@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: MIT
+internal import Glibc
+internal import ServiceRuntime
+
+/// What a process has used of the machine, by the kernel's account (proc(5)).
+struct ProcessUsage: Hashable, Sendable {
+    /// Seconds of CPU.
+    var user = 0.0
+    var system = 0.0
+    /// Resident memory in bytes.
+    var residentBytes = 0
+
+    /// Of a process of this machine; nil when there is none of that number.
+    static func of(_ pid: pid_t) -> ProcessUsage? {
+        guard let stat = try? PrivateFile.read("/proc/\(pid)/stat"),
+            let statm = try? PrivateFile.read("/proc/\(pid)/statm")
+        else { return nil }
+        return ProcessUsage(
+            stat: stat, statm: statm, ticks: Double(sysconf(Int32(_SC_CLK_TCK))),
+            pageBytes: sysconf(Int32(_SC_PAGESIZE)))
+    }
+
+    /// Reads the two files' text. The name in `stat` may hold blanks and parentheses, so fields are
+    /// counted from the last `)`: utime is the 12th behind it, stime the 13th.
+    init?(stat: String, statm: String, ticks: Double, pageBytes: Int) {
+        guard let end = stat.lastIndex(of: ")") else { return nil }
+        let fields = stat[stat.index(after: end)...].split(separator: " ")
+        let pages = statm.split(separator: " ")
+        guard fields.count > 12, let utime = Double(fields[11]), let stime = Double(fields[12]),
+            pages.count > 1, let resident = Int(pages[1])
+        else { return nil }
+        user = utime / ticks
+        system = stime / ticks
+        residentBytes = resident * pageBytes
+    }
+
+    init(user: Double = 0, system: Double = 0, residentBytes: Int = 0) {
+        self.user = user
+        self.system = system
+        self.residentBytes = residentBytes
+    }
+
+    /// Of the calling thread; resident memory is left 0.
+    static func ofThisThread() -> ProcessUsage {
+        // RUSAGE_THREAD (getrusage(2)) is behind a macro that Swift does not define.
+        of(who: 1)
+    }
+
+    /// Of this process; resident memory is left 0.
+    static func ofThisProcess() -> ProcessUsage {
+        of(who: __rusage_who_t(RUSAGE_SELF.rawValue))
+    }
+
+    private static func of(who: __rusage_who_t) -> ProcessUsage {
+        var usage = rusage()
+        getrusage(who, &usage)
+        func seconds(_ time: timeval) -> Double {
+            Double(time.tv_sec) + Double(time.tv_usec) / 1e6
+        }
+        return ProcessUsage(user: seconds(usage.ru_utime), system: seconds(usage.ru_stime))
+    }
+
+    /// What was used between two looks; memory is the later look's.
+    static func - (later: ProcessUsage, earlier: ProcessUsage) -> ProcessUsage {
+        ProcessUsage(
+            user: later.user - earlier.user, system: later.system - earlier.system,
+            residentBytes: later.residentBytes)
+    }
+}
