@@ -81,7 +81,11 @@ final class RedisLink {
                 throw RedisLinkError(description: "the server closed the connection")
             }
             lastHeard = SystemClock.now()
-            reader.feed(input.span.extracting(0..<count))
+            // A local: of a span of the property itself the 6.3 optimiser says that it escapes.
+            do {
+                let input = input
+                reader.feed(input.span.extracting(0..<count))
+            }
             do throws(RedisProtocolError) {
                 while let reply = try reader.next() { replies.append(reply) }
             } catch {
