@@ -157,7 +157,7 @@ def oauth():
     call("decideAuthorization", 400, form={})
     call("decideAuthorization", 403, form={"request": "client_id=web", "decision": "allow"})
 
-    call("token", 400, form={"grant_type": "password", "username": "a", "password": "b"})
+    call("token", 400, form={"grant_type": "password", "client_id": "web", "username": "a", "password": "b"})
     call("token", 400, form={"grant_type": "authorization_code", "client_id": "web", "code": "nonsense",
                              "redirect_uri": redirect, "code_verifier": "v" * 43})
     call("token", 401, basic=("chat-service", "wrong"), form={"grant_type": "client_credentials"})
