@@ -137,10 +137,15 @@ package final class LogFollower: Sendable {
         }
     }
 
-    /// Ends the thread; a pull under way is given up.
-    package func stop() {
+    /// Asks the thread to end; a pull under way is given up within a second.
+    package func requestStop() {
         isStopped.store(true, ordering: .relaxed)
         inbox.withLock { $0.isStopped = true }
+    }
+
+    /// Asks the thread to end and waits until it has.
+    package func stop() {
+        requestStop()
         let running = thread.withLock { thread in
             defer { thread = nil }
             return thread

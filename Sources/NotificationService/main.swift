@@ -136,6 +136,7 @@ ServiceHost.run(
             for follower in followers { follower.start() }
         },
         draining: {
+            for follower in followers { follower.requestStop() }
             for follower in followers { follower.stop() }
             forwarder.stop()
             // Below the time after which whoever asked us to stop kills us.

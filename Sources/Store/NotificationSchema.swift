@@ -33,6 +33,7 @@ enum NotificationSchema {
             type TEXT NOT NULL, room TEXT, at INTEGER NOT NULL, body BLOB NOT NULL,
             UNIQUE(source, seq)
         ) STRICT;
+        CREATE INDEX event_at ON event(at);
         CREATE TABLE delivery(
             n INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE,
             endpoint TEXT NOT NULL REFERENCES endpoint(id) ON DELETE CASCADE,

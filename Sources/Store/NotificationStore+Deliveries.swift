@@ -122,25 +122,41 @@ extension NotificationStore {
         }
     }
 
-    /// Removes deliveries that ended before `time`, and events that nothing refers to any more.
-    /// - Returns: how many deliveries went; `limit` means that there may be more.
+    /// What waits: deliveries that are queued, and when the one longest due was due.
+    package func backlog() throws(StoreError) -> (queued: Int, oldestDue: Timestamp?) {
+        try database.withLock { (database) throws(StoreError) in
+            try database.first("SELECT count(*), min(next_at) FROM delivery WHERE state = 0") {
+                ($0.int(0), $0.optionalInt64(1).map { Timestamp(milliseconds: $0) })
+            } ?? (0, nil)
+        }
+    }
+
+    /// Removes deliveries that ended before `time`, those made before it that a switched-off endpoint
+    /// still holds, and events that nothing refers to any more.
+    /// - Returns: how many deliveries went; `limit` or more means that there may be others.
     package func purge(endedBefore time: Timestamp, limit: Int) throws(StoreError) -> Int {
         try database.withLock { (database) throws(StoreError) in
             try database.transaction { () throws(StoreError) in
-                let count = try database.run(
+                let (time, limit) = (SQLiteValue.integer(time.milliseconds), SQLiteValue.int(limit))
+                let ended = try database.run(
                     """
                     DELETE FROM delivery WHERE n IN (SELECT n FROM delivery
                     WHERE state >= 2 AND finished_at < ? ORDER BY finished_at LIMIT ?)
-                    """, [.integer(time.milliseconds), .int(limit)])
+                    """, [time, limit])
+                let held = try database.run(
+                    """
+                    DELETE FROM delivery WHERE n IN (SELECT n FROM delivery
+                    WHERE state = 0 AND created_at < ?
+                    AND endpoint IN (SELECT id FROM endpoint WHERE enabled = 0) LIMIT ?)
+                    """, [time, limit])
                 try database.run(
                     """
                     DELETE FROM event WHERE n IN (SELECT n FROM event WHERE at < ?
                     AND NOT EXISTS(SELECT 1 FROM delivery WHERE event = event.n) LIMIT ?)
-                    """, [.integer(time.milliseconds), .int(limit)])
+                    """, [time, limit])
                 try database.run(
-                    "DELETE FROM alert WHERE is_open = 0 AND created_at < ?",
-                    [.integer(time.milliseconds)])
-                return count
+                    "DELETE FROM alert WHERE is_open = 0 AND created_at < ?", [time])
+                return ended + held
             }
         }
     }

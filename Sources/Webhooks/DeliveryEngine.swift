@@ -126,6 +126,7 @@ package final class DeliveryEngine: Sendable {
     private func dispatch() {
         var wakeAt = Instant(nanoseconds: 0)
         var purgeAt = SystemClock.now()
+        var countAt = purgeAt
         var hasFailed = false
         while true {
             let isDue = { SystemClock.now() >= wakeAt }
@@ -146,6 +147,10 @@ package final class DeliveryEngine: Sendable {
                 if purgeAt <= SystemClock.now() {
                     try purge()
                     purgeAt = SystemClock.now() + .seconds(60)
+                }
+                if countAt <= SystemClock.now() {
+                    try count()
+                    countAt = SystemClock.now() + .seconds(10)
                 }
                 wakeAt = try turn(work)
                 if hasFailed { report(.storeRecovered) }
@@ -194,6 +199,13 @@ package final class DeliveryEngine: Sendable {
         let before = Timestamp(
             milliseconds: now().milliseconds - configuration.retention.milliseconds)
         _ = try store.purge(endedBefore: before, limit: 500)
+    }
+
+    private func count() throws(StoreError) {
+        let backlog = try store.backlog()
+        metrics.queued.set(backlog.queued)
+        let due = backlog.oldestDue.map { now().milliseconds - $0.milliseconds } ?? 0
+        metrics.oldestDue.set(Int(max(0, due) / 1000))
     }
 
     // MARK: Workers

@@ -9,6 +9,8 @@ package struct DeliveryMetrics: Sendable {
     let disabled: Counter
     let storeFailures: Counter
     let inFlight: Gauge
+    let queued: Gauge
+    let oldestDue: Gauge
     let duration: Histogram
     let delay: Histogram
 
@@ -23,6 +25,11 @@ package struct DeliveryMetrics: Sendable {
         storeFailures = registry.counter(
             "webhook_store_failures_total", help: "Turns of the engine that the store refused.")
         inFlight = registry.gauge("webhook_in_flight", help: "Attempts under way.")
+        queued = registry.gauge(
+            "webhook_queued", help: "Deliveries that wait, as counted every ten seconds.")
+        oldestDue = registry.gauge(
+            "webhook_oldest_due_seconds",
+            help: "How long the delivery longest due has been due, as of the same count.")
         duration = registry.histogram(
             "webhook_attempt_seconds", help: "From the start of an attempt to its end.")
         delay = registry.histogram(

@@ -237,5 +237,16 @@ internal import Timing
         #expect(try store.purge(endedBefore: now + .seconds(1), limit: 10) == 1)
         #expect(try store.ledger() == [.ready: 1])
         #expect(try got(store, "ada") == [2])
+        let backlog = try store.backlog()
+        #expect(backlog.queued == 1)
+        #expect(backlog.oldestDue == now)
+
+        // What a switched-off endpoint holds is kept as long, and no longer.
+        _ = try store.update(id: "ep_a", owner: "ada", version: nil, now: now) {
+            $0.isEnabled = false
+        }
+        #expect(try store.purge(endedBefore: now, limit: 10) == 0)
+        #expect(try store.purge(endedBefore: now + .seconds(1), limit: 10) == 1)
+        #expect(try store.ledger() == [:])
     }
 }

@@ -116,9 +116,10 @@ private final class Bench: Sendable {
         engine.start()
         defer { engine.stop() }
         let failed = try eventually {
-            try store.deliveries(
-                owner: "u_ada", endpoint: nil, state: .ready, before: nil, limit: 9
-            ).allSatisfy { $0.attempts == 1 && $0.error == "unreachable" }
+            let waiting = try store.deliveries(
+                owner: "u_ada", endpoint: nil, state: .ready, before: nil, limit: 9)
+            return waiting.count == 2
+                && waiting.allSatisfy { $0.attempts == 1 && $0.error == "unreachable" }
         }
         #expect(failed)
 
@@ -186,7 +187,7 @@ private final class Bench: Sendable {
         #expect(!endpoint.isEnabled)
         #expect(endpoint.disabledReason == "gone")
         #expect(endpoint.version == 2)
-        #expect(reports.withLock { $0 } == [.endpointDisabled("ep_1")])
+        #expect(eventually { reports.withLock { $0 } == [.endpointDisabled("ep_1")] })
 
         try bench.post(store, 3...3)
         engine.wake()
