@@ -137,7 +137,7 @@ struct AccountsTests {
         #expect(groups.count == 5)
         #expect(groups.allSatisfy { $0.count == 4 })
         #expect(password != Accounts.password())
-        #expect(!password.contains { "l1 ".contains($0) })
+        #expect(!password.contains { "l1o0".contains($0) })
     }
 }
 

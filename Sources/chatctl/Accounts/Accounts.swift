@@ -97,20 +97,13 @@ struct Accounts {
         return try PrivateFile.read(file).split(separator: "\n").map(String.init)
     }
 
-    /// A random password that can be typed: five groups of four letters and digits, 102 bits.
+    /// A random password that can be typed: five groups of four letters and digits, 100 bits.
     static func password() -> String {
-        // No letters and digits that look alike: 34 are left, 5.08 bits each.
-        let letters = Array("abcdefghijkmnopqrstuvwxyz123456789".replacing("l1", with: ""))
-        var text = ""
-        while text.count < 24 {
-            // 238 is 7 × 34: bytes above would favour some letters.
-            guard let byte = SecureRandom.bytes(1).first, byte < 7 * UInt8(letters.count) else {
-                continue
-            }
-            text.append(letters[Int(byte) % letters.count])
-            if text.count % 5 == 4, text.count < 24 { text.append("-") }
-        }
-        return text
+        // 32 characters, five bits each: none of l, 1, o and 0, which look alike.
+        let letters = Array("abcdefghijkmnpqrstuvwxyz23456789")
+        let characters = SecureRandom.bytes(20).map { letters[Int($0 & 31)] }
+        return stride(from: 0, to: 20, by: 4).map { String(characters[$0..<($0 + 4)]) }
+            .joined(separator: "-")
     }
 
     private static func sentence(_ error: ProvisioningError) -> String {

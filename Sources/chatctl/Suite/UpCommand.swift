@@ -2,7 +2,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import ServiceRuntime
-internal import Store
+internal import Timing
 
 /// `chatctl up`: the whole suite on one machine.
 struct UpCommand: ParsableCommand {
@@ -67,8 +67,7 @@ struct UpCommand: ParsableCommand {
             let isUp = try suite.start { service, time in
                 StandardStreams.output(
                     "\(service.label) \(suite.layout.url(of: service)) ready in "
-                        + "\(time.components.seconds * 1000 + time.components.attoseconds / 1_000_000_000_000_000) ms\n"
-                )
+                        + "\(time.milliseconds) ms\n")
             }
             if isUp {
                 for account in accounts { StandardStreams.output("account \(account)\n") }
