@@ -79,7 +79,7 @@ class Conversation:
             assert ours == [question, answer], f"{person.name} sees {ours}"
 
     def typing(self) -> None:
-        self.bo.page.locator("#composer").press_sequentially("hm", delay=30)
+        self.bo.page.locator("#composer").press_sequentially("hm, let me see", delay=100)
         line = self.ada.page.locator(".typing-line")
         expect(line).to_contain_text(f"{self.bo.name} is typing")
         self.bo.page.locator("#composer").fill("")
@@ -158,6 +158,7 @@ class Conversation:
             self.ada.say(self.text(f"line {number}"))
         last = self.ada.message(self.text(f"line {HISTORY - 1}"))
         expect(last).to_have_attribute("data-status", "sent", timeout=3 * PATIENCE_MS)
+        expect(self.ada.page.locator(".message.is-failed")).to_have_count(0)
         started = time.monotonic()
         self.ada.page.reload()
         expect(last).to_be_visible(timeout=RELOAD_MS)

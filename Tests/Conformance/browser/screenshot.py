@@ -78,7 +78,7 @@ def converse(people: list[Person]) -> None:
 
 def picture(person: Person, typist: Person, path: Path) -> None:
     typist.page.locator("#composer").fill("")
-    typist.page.locator("#composer").press_sequentially("so", delay=20)
+    typist.page.locator("#composer").press_sequentially("so, about that cake", delay=80)
     expect(person.page.locator(".typing-line")).to_contain_text("typing")
     person.page.mouse.move(0, 0)
     person.page.wait_for_timeout(300)

@@ -224,6 +224,16 @@ describe('rooms', () => {
         stop();
     });
 
+    test('a message ends typing by itself; the next word at once is not told again', () => {
+        const { store, socket, stop } = online();
+        for (const id of ['c1', 'c2', 'c3']) {
+            store.dispatch(typed({ room: 'lobby', on: true }));
+            store.dispatch(send(id));
+        }
+        assert.equal(socket.notices.length, 1);
+        stop();
+    });
+
     test('an invitation fetches the room’s name', () => {
         const { socket, stop } = online();
         const event = { seq: 9, roomSeq: 3, room: 'r7', at: AT, user: bo, action: 'invited' };

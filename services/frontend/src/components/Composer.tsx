@@ -58,7 +58,6 @@ export function Composer({ room }: { room: RoomState }) {
     const submit = () => {
         if (!isReady) return;
         clearTimeout(idle.current);
-        send(typed({ room: room.id, on: false }));
         send(
             sendRequested({
                 room: room.id,

@@ -150,10 +150,15 @@ const initialState: ChatState = {
     directory: { status: 'idle', rooms: [] },
 };
 
+/** The server knows the first room by its id alone. */
+function nameOf({ id, name }: { id: RoomID; name: string }): string {
+    return id === 'lobby' && name === id ? 'Lobby' : name;
+}
+
 function newRoom(info: Room): RoomState {
     return {
         id: info.id,
-        name: info.name,
+        name: nameOf(info),
         topic: info.topic,
         visibility: info.visibility,
         role: info.role,
@@ -260,7 +265,7 @@ function trim(room: RoomState): void {
 }
 
 function updateInfo(room: RoomState, info: Room): void {
-    room.name = info.name;
+    room.name = nameOf(info);
     room.topic = info.topic;
     room.visibility = info.visibility;
     room.role = info.role;
@@ -417,7 +422,7 @@ const slice = createSlice({
             const event = action.payload;
             const room = state.rooms[event.room];
             if (!room) return;
-            room.name = event.name;
+            room.name = nameOf({ id: room.id, name: event.name });
             room.topic = event.topic;
             room.visibility = event.visibility;
             live(state, event.room, {

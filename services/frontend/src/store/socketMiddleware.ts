@@ -85,10 +85,13 @@ const HISTORY_PAGE = 50;
 /** An event a little out of turn closes its gap by itself. */
 const GAP_PATIENCE_MS = 150;
 const RETRY_MS = 2_000;
-const MOST_SEND_ATTEMPTS = 8;
+/** A message that the server puts off this long is shown as not sent. */
+const LONGEST_PATIENCE_MS = 60_000;
 const READ_DEBOUNCE_MS = 250;
 /** Half of the time after which others stop showing it. */
 const TYPING_RENEWAL_MS = 3_000;
+/** Not told again so soon after a message, which has ended it for everybody. */
+const TYPING_REST_MS = 1_000;
 const REFUSED_RETRY_MS = [2_000, 5_000, 10_000, 30_000];
 const TOAST_MS = 6_000;
 const DIRECTORY_DELAY_MS = 1_500;
@@ -325,6 +328,7 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
             if (sending.has(id)) return;
             sending.add(id);
             let attempts = 0;
+            let firstRefusal = 0;
             try {
                 for (;;) {
                     const next = chat().rooms[id]?.outgoing.find(
@@ -348,10 +352,13 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
                         continue;
                     }
                     const { error } = answer;
+                    if (attempts === 0) firstRefusal = Date.now();
                     attempts += 1;
+                    const isPassing =
+                        passing.has(error.code) && Date.now() - firstRefusal < LONGEST_PATIENCE_MS;
                     if (error.code === 'offline') {
                         api.dispatch(sendPostponed({ room: id, clientId }));
-                    } else if (passing.has(error.code) && attempts < MOST_SEND_ATTEMPTS) {
+                    } else if (isPassing) {
                         api.dispatch(sendPostponed({ room: id, clientId }));
                         await pause(error.retryAfterMs ?? Math.min(RETRY_MS, 250 * 2 ** attempts));
                     } else {
@@ -448,6 +455,10 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
             notify('typing', { room: id, on });
         }
 
+        function messageEndsTyping(id: RoomID): void {
+            if (typingSent.has(id)) typingSent.set(id, Date.now() - TYPING_RENEWAL_MS + TYPING_REST_MS);
+        }
+
         // ---- rooms -----------------------------------------------------------------------------
 
         async function openRoom(id: RoomID): Promise<void> {
@@ -528,7 +539,7 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
             else if (tokenRefreshed.match(action)) void presentToken();
             else if (signedOut.match(action)) disconnect();
             else if (sendRequested.match(action) || sendRetried.match(action)) {
-                typingSent.delete(action.payload.room);
+                messageEndsTyping(action.payload.room);
                 void flush(action.payload.room);
             } else if (roomSelected.match(action)) {
                 // A link to a room must not make anybody join it.
