@@ -22,15 +22,22 @@ package struct Router: Sendable {
     }
 
     private var routes: [Route] = []
+    /// Routes for any path at all, tried when no other knows the path.
+    private var fallbacks: [Route] = []
 
     package init() {}
 
     /// Adds a route. `pattern` is a path such as `/api/v1/rooms/{id}`: a segment in braces matches
     /// any one non-empty segment; a last segment `{name...}` matches the rest, slashes included.
-    /// Routes are tried in the order added. GET answers HEAD too.
+    /// Routes are tried in the order added, those that match every path (`/{path...}`) after all
+    /// others. GET answers HEAD too.
     package mutating func on(_ method: String, _ pattern: String, _ handler: Handler) {
-        routes.append(
-            Route(method: method, segments: Router.split(pattern[...]), handler: handler))
+        let route = Route(method: method, segments: Router.split(pattern[...]), handler: handler)
+        if route.segments.first?.hasSuffix("...}") == true {
+            fallbacks.append(route)
+        } else {
+            routes.append(route)
+        }
     }
 
     package enum Match: Sendable {
@@ -43,15 +50,18 @@ package struct Router: Sendable {
     /// Finds the route of a request. O(routes).
     package func match(method: String, path: String) -> Match {
         let segments = Router.split(path[...])
-        var allowed: [String] = []
-        for route in routes {
-            guard let parameters = Router.match(route.segments, segments) else { continue }
-            if route.method == method || route.method == "GET" && method == "HEAD" {
-                return .handler(route.handler, parameters: parameters)
+        for candidates in [routes, fallbacks] {
+            var allowed: [String] = []
+            for route in candidates {
+                guard let parameters = Router.match(route.segments, segments) else { continue }
+                if route.method == method || route.method == "GET" && method == "HEAD" {
+                    return .handler(route.handler, parameters: parameters)
+                }
+                if !allowed.contains(route.method) { allowed.append(route.method) }
             }
-            if !allowed.contains(route.method) { allowed.append(route.method) }
+            if !allowed.isEmpty { return .methodNotAllowed(allow: allowed) }
         }
-        return allowed.isEmpty ? .notFound : .methodNotAllowed(allow: allowed)
+        return .notFound
     }
 
     /// The answer to a request that no route takes: 404, or 405 with `allow`.
