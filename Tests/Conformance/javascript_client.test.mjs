@@ -121,7 +121,9 @@ for (const [name, list] of Object.entries(transports)) {
       bob.socket.emit('typing', { room, on: true })
       await ada.seen('typing', (t) => t.room === room && t.on)
       const wanted = name === 'polling' ? 'polling' : 'websocket'
-      assert.equal(ada.socket.io.engine.transport.name, wanted)
+      const { engine } = ada.socket.io
+      if (engine.transport.name !== wanted) await new Promise((resolve) => engine.once('upgrade', resolve))
+      assert.equal(engine.transport.name, wanted)
     })
 
     test('a wrong token is refused with its code', { timeout: 30_000 }, async () => {

@@ -58,11 +58,11 @@ class Request {
 Request.agent = new http.Agent({ keepAlive: true })
 
 export function loadClient() {
-  const client = require(`${root}socket.io-client`)
   const isBrowserBuild = require(`${root}socket.io-client/package.json`).main?.includes('min.js')
   if (isBrowserBuild) {
+    // Before the client is loaded: it looks for these once.
     globalThis.WebSocket ??= require('/usr/share/nodejs/ws')
     globalThis.XMLHttpRequest ??= Request
   }
-  return client
+  return require(`${root}socket.io-client`)
 }
