@@ -10,15 +10,14 @@ export const presenceWords: Record<PresenceState, string> = {
 };
 
 interface Props {
-    id: string;
     name: string;
     size?: 'small' | 'medium' | 'large';
     state?: PresenceState;
 }
 
-export function Avatar({ id, name, size = 'medium', state }: Props) {
+export function Avatar({ name, size = 'medium', state }: Props) {
     return (
-        <span className={`avatar avatar-${size} hue-${hueOf(id)}`} aria-hidden="true">
+        <span className={`avatar avatar-${size} hue-${hueOf(name)}`} aria-hidden="true">
             {initialsOf(name)}
             {state && <span className={`presence presence-${state}`} />}
         </span>

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: MIT
 import { Fragment, memo } from 'react';
-import { isOnlyEmoji, partsOf } from '../lib/text';
+import { hueOf, isOnlyEmoji, partsOf } from '../lib/text';
 import { fullTime, timeOfDay } from '../lib/time';
 import type { User } from '../protocol/events';
 import { Avatar } from './Avatar';
 import { Icon, type IconName } from './Icon';
-import { hueOf } from '../lib/text';
 
 export type Status = 'waiting' | 'sending' | 'failed' | 'sent' | 'read';
 
@@ -93,12 +92,12 @@ export const Message = memo(
             >
                 {!isMine && (
                     <span className="message-avatar">
-                        {isLast && <Avatar id={user.id} name={user.name} size="small" />}
+                        {isLast && <Avatar name={user.name} size="small" />}
                     </span>
                 )}
                 <div className="message-column">
                     {!isMine && isFirst && (
-                        <span className={`message-name ink-${hueOf(user.id)}`}>{user.name}</span>
+                        <span className={`message-name ink-${hueOf(user.name)}`}>{user.name}</span>
                     )}
                     <div className="bubble">
                         {!(isFirst && !isMine) && (

@@ -12,7 +12,7 @@ function PersonRow({ person }: { person: Person }) {
     const notes = [person.isMe ? 'you' : '', person.isOwner ? 'owner' : ''].filter(Boolean);
     return (
         <li className={`person is-${person.state}`} data-person={person.name} data-state={person.state}>
-            <Avatar id={person.id} name={person.name} size="small" state={person.state} />
+            <Avatar name={person.name} size="small" state={person.state} />
             <span className="person-name">{person.name}</span>
             {notes.length > 0 && <span className="person-note">{notes.join(', ')}</span>}
             <span className="visually-hidden">{presenceWords[person.state]}</span>

@@ -25,7 +25,9 @@ function lastLine(room: RoomState): string {
         const entry = room.entries[index];
         if (entry?.kind === 'message') return `${entry.user.name}: ${(entry as MessageEntry).text}`;
     }
-    return room.topic || (room.id === 'lobby' ? 'Everyone is here' : 'No messages yet');
+    if (room.topic) return room.topic;
+    if (room.id === 'lobby') return 'Everyone is here';
+    return `${room.memberCount} ${room.memberCount === 1 ? 'person' : 'people'}`;
 }
 
 const RoomLink = memo(function RoomLink({
@@ -123,7 +125,7 @@ function OwnMenu() {
             align="start"
             trigger={
                 <>
-                    <Avatar id={me.id} name={me.name} state={isOnline ? ownState : 'offline'} />
+                    <Avatar name={me.name} state={isOnline ? ownState : 'offline'} />
                     <span className="own-lines">
                         <span className="own-name">{me.name}</span>
                         <span className="own-state">

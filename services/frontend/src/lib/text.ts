@@ -55,13 +55,14 @@ export function byteLength(text: string): number {
     return encoder.encode(text).length;
 }
 
-/** A steady number per person or room, for picking a colour. */
-export function hueOf(id: string): number {
+/** A steady number for a name, for picking a colour. */
+export function hueOf(name: string): number {
     let hash = 2_166_136_261;
-    for (let i = 0; i < id.length; i++) {
-        hash = Math.imul(hash ^ id.charCodeAt(i), 16_777_619) >>> 0;
+    for (let i = 0; i < name.length; i++) {
+        hash = Math.imul(hash ^ name.charCodeAt(i), 16_777_619) >>> 0;
     }
-    return hash % 10;
+    // The low bits alone of this hash are much alike for short names.
+    return (((hash >>> 15) ^ hash) >>> 0) % 10;
 }
 
 export function initialsOf(name: string): string {
