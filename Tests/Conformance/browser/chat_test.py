@@ -124,15 +124,16 @@ class Conversation:
         self.bo.join_room(name)
         expect(self.ada.person(self.bo.name)).to_be_visible()
         self.bo.open_room("Lobby")
+        before = self.bo.unread()
         self.ada.say(self.text("news"))
         self.ada.say(self.text("more news"))
         badge = self.bo.page.locator(".room-link", has_text=name).locator(".badge")
         expect(badge).to_have_text("2")
-        expect(self.bo.page).to_have_title("(2) Chat")
+        expect(self.bo.page).to_have_title(f"({before + 2}) Chat")
         self.bo.open_room(name)
         expect(self.bo.page.locator(".divider-new")).to_be_visible()
         expect(badge).to_have_count(0)
-        expect(self.bo.page).to_have_title("Chat")
+        expect(self.bo.page).to_have_title(f"({before}) Chat" if before else "Chat")
 
     def invitation(self) -> None:
         name = f"Secret {self.tag}"

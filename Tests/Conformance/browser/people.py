@@ -38,7 +38,7 @@ def arguments(purpose: str, **options: dict[str, object]) -> argparse.Namespace:
     return chosen
 
 
-def read_accounts(path: Path, count: int, most: int | None = None) -> list[tuple[str, str]]:
+def read_accounts(path: Path, count: int) -> list[tuple[str, str]]:
     accounts = []
     for line in path.read_text().splitlines():
         words = line.split()
@@ -46,7 +46,7 @@ def read_accounts(path: Path, count: int, most: int | None = None) -> list[tuple
             accounts.append((words[0], words[1]))
     if len(accounts) < count:
         sys.exit(f"{path} has {len(accounts)} accounts; {count} are needed")
-    return accounts[: most or count]
+    return accounts[:count]
 
 
 def launch(playwright: Playwright, path: str | None) -> Browser:
@@ -79,6 +79,17 @@ class Person:
         page = self.page
         page.goto(self.url)
         page.get_by_role("button", name="Sign in").click()
+        page.locator("[name=username]").fill(self.name)
+        page.locator("[name=password]").fill(self.password)
+        page.locator("[name=password]").press("Enter")
+        self.is_ready()
+        return self
+
+    def sign_up(self) -> "Person":
+        page = self.page
+        page.goto(self.url)
+        page.get_by_role("button", name="Sign in").click()
+        page.get_by_role("link", name="Create an account").click()
         page.locator("[name=username]").fill(self.name)
         page.locator("[name=password]").fill(self.password)
         page.locator("[name=password]").press("Enter")
@@ -132,6 +143,11 @@ class Person:
 
     def person(self, name: str) -> Locator:
         return self.page.locator(f".people [data-person='{name}']")
+
+    def unread(self) -> int:
+        """The number in the window's title: unread messages of all rooms."""
+        found = re.match(r"\((\d+)\)", self.page.title())
+        return int(found[1]) if found else 0
 
     def texts(self) -> list[str]:
         return self.page.locator(".message-text").all_inner_texts()

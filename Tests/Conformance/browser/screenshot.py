@@ -5,11 +5,12 @@
 usage: screenshot.py --url http://127.0.0.1:3001 --accounts FILE [--out docs/images/chat.png]
 
 Writes the given file (a wide, light window) and beside it NAME-dark.png and NAME-phone.png.
-Two accounts are enough; up to four take part.
+Two accounts are enough: two more people sign up. Meant for a server with nothing in it yet.
 """
 
 from __future__ import annotations
 
+import secrets
 import sys
 from pathlib import Path
 
@@ -17,13 +18,13 @@ from playwright.sync_api import expect, sync_playwright
 
 from people import MESSAGE_ID, Person, arguments, launch, read_accounts
 
-MOST_PEOPLE = 4
+NEWCOMERS = ["linus", "margaret"]
 WIDE = {"width": 1360, "height": 850}
 PHONE = {"width": 390, "height": 780}
 
 # Who speaks, what they say, and which of the lines before they answer.
 LAUNCH: list[tuple[int, str, str | None]] = [
-    (1, "The staging run is done. 2.4 million deliveries, nothing lost, nothing out of order.", None),
+    (1, "The staging run is done: nothing lost, nothing out of order.", None),
     (0, "Wow. And with Redis stopped in the middle?", None),
     (1, "Stopped it twice. Readers pulled what they missed from the log, that is all.", None),
     (2, "Then I have no excuse left for the release notes 😄", None),
@@ -92,16 +93,20 @@ def main() -> int:
     )
     out: Path = chosen.out
     out.parent.mkdir(parents=True, exist_ok=True)
-    accounts = read_accounts(chosen.accounts, 2, most=MOST_PEOPLE)
+    accounts = read_accounts(chosen.accounts, 2)
     with sync_playwright() as playwright:
         browser = launch(playwright, chosen.browser)
-        people = [
-            Person(
+
+        def arrive(name: str, password: str, scheme: str = "light") -> Person:
+            return Person(
                 browser, chosen.url, name, password,
-                viewport=WIDE, device_scale_factor=2, color_scheme="dark" if index == 1 else "light",
-            ).sign_in()
-            for index, (name, password) in enumerate(accounts)
+                viewport=WIDE, device_scale_factor=2, color_scheme=scheme,
+            )
+
+        people = [
+            arrive(*account, scheme).sign_in() for account, scheme in zip(accounts, ("light", "dark"))
         ]
+        people += [arrive(name, secrets.token_urlsafe(18)).sign_up() for name in NEWCOMERS]
         converse(people)
         host, other = people[0], people[1]
         picture(host, other, out)
