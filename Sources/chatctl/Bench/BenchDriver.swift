@@ -84,7 +84,6 @@ final class BenchDriver: TimerTarget {
         connectMore()
         _ = loop.schedule(self, at: SystemClock.now() + .milliseconds(20))
         loop.run()
-        for client in clients { client.close() }
     }
 
     // MARK: What clients report
@@ -141,8 +140,7 @@ final class BenchDriver: TimerTarget {
     func fail(_ reason: String) {
         guard phase != .done else { return }
         failure = reason
-        phase = .done
-        loop.stop()
+        end()
     }
 
     // MARK: Phases
@@ -281,7 +279,13 @@ final class BenchDriver: TimerTarget {
                 result.reordered += membership.sequence.reordered
             }
         }
+        end()
+    }
+
+    /// Connections are closed while the loop still knows them.
+    private func end() {
         phase = .done
+        for client in clients { client.close() }
         loop.stop()
     }
 

@@ -5,8 +5,8 @@ internal import Glibc
 
 /// How a command reaches the chat server and as whom.
 struct ConnectionOptions: ParsableArguments {
-    @Option(help: "The chat server.")
-    var url = "http://127.0.0.1:3001"
+    @Option(help: "The chat server; by default that of the data directory's suite.")
+    var url: String?
 
     @Option(help: "Access token; or the environment's CHAT_TOKEN.")
     var token: String?
@@ -19,7 +19,9 @@ struct ConnectionOptions: ParsableArguments {
 
     /// Connects.
     func connect() throws -> SocketClient {
-        try SocketClient(url: url, token: accessToken())
+        let known = SuiteRecord.read(dataDir)?.chatURL
+        return try SocketClient(
+            url: url ?? known ?? "http://127.0.0.1:3001", token: accessToken())
     }
 
     private func accessToken() throws -> String {

@@ -18,6 +18,7 @@ final class ServiceRunner: Sendable {
     private struct State {
         var child: ChildProcess?
         var isStopping = false
+        var hasStarted = false
         var hasEnded = false
         var starts = 0
     }
@@ -41,6 +42,7 @@ final class ServiceRunner: Sendable {
 
     /// Starts the service and the thread that looks after it.
     func start() {
+        state.withLock { $0.hasStarted = true }
         _ = WorkerThread(name: service.rawValue) { [self] in
             run()
             state.withLock { $0.hasEnded = true }
@@ -50,7 +52,10 @@ final class ServiceRunner: Sendable {
     /// The service's process while it runs.
     var pid: pid_t? { state.withLock { $0.child?.pid } }
 
-    /// Whether nothing runs any more and nothing will.
+    /// Whether nothing runs: not started, or ended for good.
+    var isIdle: Bool { state.withLock { !$0.hasStarted || $0.hasEnded } }
+
+    /// Whether it was started, nothing runs any more and nothing will.
     var hasEnded: Bool { state.withLock { $0.hasEnded } }
 
     /// Asks the service to stop; it is not started again.

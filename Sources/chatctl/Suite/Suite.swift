@@ -65,19 +65,19 @@ final class Suite: Sendable {
         }
     }
 
-    /// Starts all services and waits until each is ready.
+    /// Starts one service after the other, each when the one before is ready, since it will ask it.
     /// - Parameter ready: called once a service, with how long it took.
     /// - Returns: false when a signal asked to stop meanwhile.
     func start(ready: (SuiteService, Duration) -> Void) throws(Failure) -> Bool {
-        let started = SystemClock.now()
-        for runner in runners { runner.start() }
         for runner in runners {
+            let started = SystemClock.now()
+            runner.start()
             while !isReady(runner.service) {
                 if runner.hasEnded { throw Failure("\(runner.service.rawValue) did not start") }
                 if SystemClock.now() - started > Suite.startTimeout {
                     throw Failure("\(runner.service.rawValue) was not ready in time")
                 }
-                if Signals.waitForStop(timeout: .milliseconds(50)) != nil { return false }
+                if Signals.waitForStop(timeout: .milliseconds(10)) != nil { return false }
             }
             ready(runner.service, SystemClock.now() - started)
         }
@@ -99,7 +99,7 @@ final class Suite: Sendable {
         for runner in runners.reversed() { runner.stop() }
         let deadline = SystemClock.now() + Suite.stopTimeout
         var isPolite = true
-        while !runners.allSatisfy(\.hasEnded) {
+        while !runners.allSatisfy(\.isIdle) {
             let signal = Signals.waitForStop(timeout: .milliseconds(20))
             if signal != nil || SystemClock.now() > deadline {
                 isPolite = false
