@@ -19,7 +19,7 @@ for argument in "$@"; do
 done
 
 scripts/setup.sh build test web python browser
-[ -f services/frontend/dist/index.html ] || services/frontend/build.sh
+services/frontend/build.sh
 swift build -c "$configuration"
 
 work=$(mktemp -d)
