@@ -93,15 +93,15 @@ enum PageStyle {
         "sha256-" + Base64.string(SHA256.digest(text), alphabet: .standard)
 
     static let text = """
-        :root{color-scheme:light dark;--back:#f4f5f9;--card:#fff;--ink:#1b1d28;--soft:#5b6072;\
-        --line:#d9dce6;--accent:#3f4bd1;--accent-ink:#fff;--bad:#b3261e;--bad-back:#fdecea}
-        @media (prefers-color-scheme:dark){:root{--back:#12131a;--card:#1b1d27;--ink:#eceef6;\
-        --soft:#a3a8bb;--line:#343849;--accent:#8f99ff;--accent-ink:#12131a;--bad:#ffb4ab;\
-        --bad-back:#3b1a18}}
+        :root{color-scheme:light dark;--back:#f3f0ea;--card:#fff;--ink:#1e1d1a;--soft:#5f5b52;\
+        --line:#e4dfd5;--accent:#146c5f;--accent-ink:#fff;--bad:#b3261e;--bad-back:#fbe9e7}
+        @media (prefers-color-scheme:dark){:root{--back:#1b1c21;--card:#24262c;--ink:#ecebe7;\
+        --soft:#b0aea6;--line:#363942;--accent:#58c7b0;--accent-ink:#06231d;--bad:#ff9b8f;\
+        --bad-back:#3b1d1a}}
         *{box-sizing:border-box}
         body{margin:0;min-height:100vh;display:grid;place-items:center;padding:24px;\
         background:var(--back);color:var(--ink);\
-        font:16px/1.5 system-ui,-apple-system,"Segoe UI",Roboto,sans-serif}
+        font:16px/1.5 Inter,"Segoe UI",system-ui,-apple-system,Roboto,sans-serif}
         main{width:100%;max-width:400px;background:var(--card);border:1px solid var(--line);\
         border-radius:16px;padding:32px;box-shadow:0 8px 32px rgb(0 0 0/.06)}
         header{display:flex;align-items:center;gap:8px;font-weight:650;color:var(--accent)}
