@@ -107,8 +107,10 @@ struct BenchReport: Sendable {
         let own = result.ownUsage.user + result.ownUsage.system
         let elapsed = max(BenchReport.seconds(result.elapsed), 0.001)
         rows.append(("load generator CPU", "\(fixed(own / elapsed * 100, 1)) % of a core"))
-        rows.append(("floor, send a message", floorRow(floors.perMessage)))
-        rows.append(("floor, send a 20 ms window", floorRow(floors.coalesced)))
+        if floors.perMessage != nil {
+            rows.append(("floor, send a message", floorRow(floors.perMessage)))
+            rows.append(("floor, send a 20 ms window", floorRow(floors.coalesced)))
+        }
         for store in floors.store {
             rows.append(
                 (
