@@ -13,7 +13,10 @@ extension ChatClient {
         _ event: (name: Range<Int>, arguments: [Range<Int>]), ackID: Int?, in text: Span<UInt8>
     ) {
         chat.gateway.metrics.requests.increment()
-        let name = text.extracting(event.name.lowerBound + 1..<event.name.upperBound - 1)
+        // A number is a name too, though of no event of ours.
+        let isString = text[event.name.lowerBound] == UInt8(ascii: "\"")
+        let name = text.extracting(
+            isString ? event.name.lowerBound + 1..<event.name.upperBound - 1 : event.name)
         if name.equals("typing") { return typing(fields(event.arguments, in: text), in: text) }
         if let refusal = admit() { return acknowledge(ackID, refused: refusal) }
         guard let fields = fields(event.arguments, in: text) else {

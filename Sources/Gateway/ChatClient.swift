@@ -347,7 +347,9 @@ final class ChatClient: EngineDelegate {
         acknowledge(id, json: (["ok": false, "error": error.json] as JSONValue).bytes)
     }
 
+    /// Outcomes come when they come: also after the client has gone, and its connection with it.
     private func acknowledge(_ id: Int, json: [UInt8]) {
+        guard phase == .live || phase == .recovering else { return }
         var packet: [UInt8] = []
         SocketEncoder.ack(namespace: "/", id: id, arguments: [json], into: &packet)
         connection.send(text: packet)

@@ -183,6 +183,29 @@ import Timing
         #expect(ada.ask("room:list", [:])["ok"]?.bool == true)
     }
 
+    @Test(arguments: ["421[5]", "421[-1,{}]", "421[12]", #"421[""]"#])
+    func aNumberNamesNoEventOfOurs(_ packet: String) throws {
+        let harness = try Harness()
+        let ada = try harness.client("ada")
+        ada.send(packet)
+        var answer = ada.next()
+        while let event = answer, event.hasPrefix("42") { answer = ada.next() }
+        #expect(answer?.hasPrefix("431[") == true)
+        #expect(answer?.contains("\"ok\":false") == true)
+    }
+
+    @Test func anOutcomeForAClientThatHasGoneHarmsNobody() throws {
+        let harness = try Harness()
+        let other = try harness.client("other")
+        for _ in 0..<20 {
+            let ada = try harness.client("ada")
+            ada.send(#"421["message:send",{"room":"nowhere","text":"x"}]"#)
+            ada.send(#"422["history:fetch",{"room":"lobby"}]"#)
+            ada.send("1")
+        }
+        #expect(other.ask("room:list", [:])["ok"]?.bool == true)
+    }
+
     @Test func tooManyRequestsAreToldWhenToComeBack() throws {
         let harness = try Harness { $0.limits.messagesPerSecond = 2 }
         let ada = try harness.client("ada")
