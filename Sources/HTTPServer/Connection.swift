@@ -46,6 +46,8 @@ final class Connection: DescriptorHandler, TimerTarget {
     private var isDirty = false
     private var interest: Readiness = .readable
     private var closesAfterFlush = false
+    /// Whether parsing waits for the peer to read what it has asked for.
+    private var isStalled = false
 
     private var deadline = Instant.distantFuture
     /// Whether the deadline is the one between requests, not one within.
@@ -54,6 +56,9 @@ final class Connection: DescriptorHandler, TimerTarget {
 
     /// Unparsed bytes kept while a request is being answered; reading stops past it.
     private static let pipelineBytes = 64 * 1024
+    /// Unsent bytes past which nothing more is read or parsed, so that a peer that asks and never reads
+    /// holds this much and one answer, not whatever its requests multiply into.
+    private static let unsentBytes = 256 * 1024
 
     init(
         server: LoopServer, descriptor: Int32, address: String, unread: [UInt8] = []
@@ -82,6 +87,9 @@ final class Connection: DescriptorHandler, TimerTarget {
     func ready(_ readiness: Readiness) {
         if readiness.contains(.writable) { flush() }
         guard phase != .closed else { return }
+        // Epoll reports a connection dead in both directions whether asked to or not: with reading off
+        // that would be said again at once, for ever.
+        if !readiness.isDisjoint(with: .hangUp), !interest.contains(.readable) { return abort() }
         if !readiness.isDisjoint(with: [.readable, .hangUp]) { read() }
     }
 
@@ -126,6 +134,10 @@ final class Connection: DescriptorHandler, TimerTarget {
         defer { isParsing = false }
         var used = 0
         while used <= bytes.count {
+            if outbox.count > Connection.unsentBytes {
+                stall()
+                return used
+            }
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[used...])
             switch phase {
             case .http:
@@ -138,6 +150,20 @@ final class Connection: DescriptorHandler, TimerTarget {
             }
         }
         return used
+    }
+
+    /// Asks nothing more of a peer that does not read.
+    private func stall() {
+        guard phase == .http || phase == .webSocket else { return }
+        isStalled = true
+        watch(interest.subtracting(.readable))
+    }
+
+    private func resume() {
+        isStalled = false
+        guard phase == .http || phase == .webSocket else { return }
+        watch(interest.union(.readable))
+        if !unread.isEmpty { parseLater() }
     }
 
     private func peerEnded(isReset: Bool) {
@@ -252,7 +278,7 @@ final class Connection: DescriptorHandler, TimerTarget {
             isHead: exchange.request.method == "HEAD", date: server.date(),
             minorVersion: exchange.head.minorVersion, into: &bytes)
         if sendsBody { bytes.append(contentsOf: response.body) }
-        phase = .http
+        phase = keepAlive ? .http : .draining
         enqueue(bytes)
         if keepAlive {
             deadlineIsIdle = true
@@ -260,6 +286,8 @@ final class Connection: DescriptorHandler, TimerTarget {
             watch(interest.union(.readable))
             if !isParsing { consumeUnread() }
         } else {
+            // Whatever was sent behind the last request is for nobody (RFC 9112 §9.6).
+            unread = []
             closesAfterFlush = true
         }
     }
@@ -288,7 +316,7 @@ final class Connection: DescriptorHandler, TimerTarget {
             return exchange.respondAndClose(
                 .problem(503, code: "busy", detail: "Try again."))
         }
-        setDeadline(after: nil)
+        cancelTimer()
         server.loop.unregister(descriptor, registration)
         server.forget(registration)
         self.registration = nil
@@ -443,7 +471,9 @@ final class Connection: DescriptorHandler, TimerTarget {
         guard phase != .closed else { return }
         if !outbox.isEmpty {
             let before = outbox.count
-            switch outbox.flush(to: descriptor, scratch: server.scratch) {
+            let progress = outbox.flush(to: descriptor, scratch: server.scratch)
+            if isStalled, outbox.count <= Connection.unsentBytes / 2 { resume() }
+            switch progress {
             case .failed: return abort()
             case .blocked:
                 if outbox.count < before || !interest.contains(.writable) {
@@ -489,7 +519,7 @@ final class Connection: DescriptorHandler, TimerTarget {
     func abort() {
         guard phase != .closed, let registration else { return }
         phase = .closed
-        setDeadline(after: nil)
+        cancelTimer()
         server.loop.unregister(descriptor, registration)
         server.forget(registration)
         self.registration = nil
@@ -528,6 +558,13 @@ final class Connection: DescriptorHandler, TimerTarget {
             server.loop.cancel(timer.id)
         }
         timer = (server.loop.schedule(self, at: deadline), deadline)
+    }
+
+    /// Takes the timer out of the wheel, which would keep a closed connection until it fires.
+    private func cancelTimer() {
+        deadline = .distantFuture
+        if let timer { server.loop.cancel(timer.id) }
+        timer = nil
     }
 
     func timerFired(now: Instant) {

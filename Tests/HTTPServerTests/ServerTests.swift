@@ -112,6 +112,50 @@ final class Running {
         #expect(client.readToEnd().hasSuffix("hello a"))
     }
 
+    @Test func nothingBehindTheLastRequestIsAnswered() throws {
+        let running = try Running(routes: Self.hello)
+        let client = RawClient(port: running.port)
+        client.send(
+            "GET /hello/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"
+                + "GET /hello/b HTTP/1.1\r\nHost: x\r\n\r\n")
+        let all = client.readToEnd()
+        #expect(all.hasSuffix("hello a"))
+        #expect(all.split(separator: "HTTP/1.1 ").count == 1)
+    }
+
+    @Test func aClientThatAsksAndNeverReadsIsNotServedAhead() throws {
+        let served = Atomic(0)
+        let running = try Running { router in
+            router.on(
+                "GET", "/big",
+                .immediate { _ in
+                    served.add(1, ordering: .relaxed)
+                    return HTTPResponse(status: 200, body: Array(repeating: 120, count: 65_536))
+                })
+        }
+        let client = RawClient(port: running.port)
+        let count = 500
+        client.send(String(repeating: "GET /big HTTP/1.1\r\nHost: x\r\n\r\n", count: count))
+        usleep(200_000)
+        // What the kernel's buffers take and a little more: 32 MB would be all of it.
+        let ahead = served.load(ordering: .relaxed)
+        #expect(ahead < count * 3 / 4, "\(ahead) of \(count) were served to nobody")
+        for _ in 0..<count { #expect(client.readResponse().body.utf8.count == 65_536) }
+    }
+
+    @Test func aHalfClosedClientThatThenResetsIsLetGo() throws {
+        let running = try Running { $0.on("GET", "/never", .deferred { _, _ in }) }
+        do {
+            let client = RawClient(port: running.port)
+            client.send("GET /never HTTP/1.1\r\nHost: x\r\n\r\n")
+            usleep(20_000)
+            client.shutdownWrite()
+            usleep(20_000)
+            client.reset()
+        }
+        #expect(running.server.drain(timeout: .milliseconds(500)) == 0)
+    }
+
     @Test func aHalfClosedClientStillGetsItsAnswer() throws {
         let running = try Running(routes: Self.hello)
         let client = RawClient(port: running.port)
