@@ -12,12 +12,17 @@ internal import Timing
 
 /// One Socket.IO client in the main namespace, on its loop.
 ///
-///     awaiting CONNECT ──token good──► opening ──snapshot──► [recovering ──missed──►] live
-///         │  ▲                            │                                            │
-///         │  └──── CONNECT_ERROR ◄────────┘                                            │
-///         └──────────── connectTimeout, malformed packet, expiry, kick ────────────────┴──► closed
+///     awaiting CONNECT ──token good──► opening ──snapshot──► [recovering ──missed──►] live ◄──┐
+///         │  ▲                            │                                            │  │     │ level
+///         │  └──── CONNECT_ERROR ◄────────┘                                            │  ▼     │
+///         └──────────── connectTimeout, malformed packet, expiry, kick ────────────────┤ behind ┘
+///                                                                                      ▼
+///                                                                                    closed
+///
+/// A client for which too much waits falls behind: what happens meanwhile is not queued for it but
+/// read from the log, a page whenever the transport has taken the last one, until it is level.
 final class ChatClient: EngineDelegate {
-    enum Phase { case awaitingConnect, opening, recovering, live, closed }
+    enum Phase { case awaitingConnect, opening, recovering, live, behind, closed }
 
     /// A room the client is in, and its place in that room's member list.
     struct Membership {
@@ -45,6 +50,10 @@ final class ChatClient: EngineDelegate {
     var pendingRooms: [(room: LocalRoom, first: Int)] = []
     /// Live publications that came while missed ones were being read.
     private var held: [Publication] = []
+    /// The highest commit number given to the transport.
+    private var position: Int64 = 0
+    /// Publications up to here have come from the log already; 0 when none of them can come again.
+    private var skipThrough: Int64 = 0
 
     private var limiter: RateLimiter?
     private var wasWarned = false
@@ -88,7 +97,9 @@ final class ChatClient: EngineDelegate {
         }
     }
 
-    func drained() {}
+    func drained() {
+        if phase == .behind { chat.readOn(for: self, after: position) }
+    }
 
     func closed() {
         guard phase != .closed else { return }
@@ -102,7 +113,7 @@ final class ChatClient: EngineDelegate {
     func deadlinePassed(now: Instant) {
         switch phase {
         case .awaitingConnect, .opening, .recovering: connection.close(.protocolError)
-        case .live: tokenDeadlinePassed()
+        case .live, .behind: tokenDeadlinePassed()
         case .closed: break
         }
     }
@@ -119,7 +130,7 @@ final class ChatClient: EngineDelegate {
         }
         switch (packet.type, phase) {
         case (.connect, .awaitingConnect): connect(packet, in: text)
-        case (.event, .live), (.binaryEvent, .live):
+        case (.event, .live), (.binaryEvent, .live), (.event, .behind), (.binaryEvent, .behind):
             guard let data = packet.data else { throw .invalidPayload }
             let event = try EventArguments.split(text, in: data)
             handle(event, ackID: packet.ackID, in: text)
@@ -129,8 +140,11 @@ final class ChatClient: EngineDelegate {
                 acknowledge(
                     ackID, refused: ChatError(.busy, "Still connecting.", retryAfterMs: 100))
             }
-        case (.ack, .live), (.binaryAck, .live), (.ack, .recovering): break
-        case (.disconnect, .live), (.disconnect, .recovering), (.disconnect, .opening):
+        case (.ack, .live), (.binaryAck, .live), (.ack, .behind), (.binaryAck, .behind),
+            (.ack, .recovering):
+            break
+        case (.disconnect, .live), (.disconnect, .behind), (.disconnect, .recovering),
+            (.disconnect, .opening):
             disconnected()
         case (.disconnect, .awaitingConnect): break
         default: throw .invalidPayload
@@ -255,6 +269,7 @@ final class ChatClient: EngineDelegate {
             snapshot, expiresAt: claims?.expiresAt, presence: chat.presence,
             limits: chat.gateway.configuration.limits, into: &session)
         send(event: "session", argument: session, offset: snapshot.seq)
+        position = snapshot.seq
         self.snapshot = nil
         armTokenDeadline()
         let held = held
@@ -268,9 +283,13 @@ final class ChatClient: EngineDelegate {
 
     // MARK: Sending
 
-    /// Sends one event outside the log's stream.
+    /// Whether the client has its `session` and may ask.
+    var isOpen: Bool { phase == .live || phase == .behind }
+
+    /// Sends one event of this client's own, also when it is behind: control is never queued behind
+    /// messages.
     func send(event: String, argument: [UInt8], offset: Int64? = nil) {
-        guard phase == .live else { return }
+        guard isOpen else { return }
         var packet: [UInt8] = []
         Publication.write(
             event: event, argument: argument.span, offset: keepsOffset ? offset : nil, into: &packet
@@ -291,25 +310,55 @@ final class ChatClient: EngineDelegate {
     /// gathered in the log's order when in several, so that the last offset covers all before it.
     func flushTurn() {
         defer { pendingRooms.removeAll(keepingCapacity: true) }
-        guard phase == .live else {
-            if phase == .recovering || phase == .opening { hold() }
-            return
+        switch phase {
+        case .live: break
+        case .opening, .recovering: return hold()
+        // The log has them; they are read from there.
+        case .awaitingConnect, .behind, .closed: return
         }
-        if pendingRooms.count == 1 {
+        // What waits now has waited since an earlier turn: the transport is full.
+        if connection.queuedBytes > chat.gateway.configuration.maxQueuedBytes {
+            return fallBehind()
+        }
+        if pendingRooms.count == 1, skipThrough == 0 {
             let (room, first) = pendingRooms[0]
             let batch = room.batch(keepsOffset: keepsOffset)
             guard first < batch.packets.count, let end = batch.bounds.last else { return }
             connection.send(
                 frames: batch.frames, range: batch.bounds[first]..<end,
                 packets: batch.packets[first...])
+            position = room.publications.last?.seq ?? position
         } else {
-            for publication in mergedTurn() { send(publication) }
+            let merged = mergedTurn()
+            for publication in merged where publication.seq > skipThrough { send(publication) }
+            if let first = merged.first, first.seq > skipThrough { skipThrough = 0 }
+            position = max(position, merged.last?.seq ?? 0)
         }
-        let bound = chat.gateway.configuration.maxQueuedBytes
-        if connection.queuedBytes > bound {
-            // Reconnecting, the client gets what it missed from the log at its own pace.
-            chat.gateway.metrics.slowConsumers.increment()
-            connection.close(.protocolError)
+    }
+
+    // MARK: Behind
+
+    private func fallBehind() {
+        phase = .behind
+        chat.gateway.metrics.fellBehind.increment()
+        connection.tellWhenDrained()
+    }
+
+    /// A page of the log for a client that is behind; nil when it could not be read.
+    /// - Parameter level: the position that makes it level with what has been delivered here.
+    func tookPage(_ page: (entries: [LogEntry], through: Int64)?, level: Int64) {
+        guard phase == .behind else { return }
+        guard let page else { return connection.close(.protocolError) }
+        for entry in page.entries {
+            connection.send(text: Publication(entry).packet(keepsOffset: keepsOffset))
+        }
+        position = page.through
+        if position >= level {
+            // The log may have been ahead of this loop: what it still brings has been sent.
+            skipThrough = position
+            phase = .live
+        } else {
+            connection.tellWhenDrained()
         }
     }
 
@@ -332,7 +381,7 @@ final class ChatClient: EngineDelegate {
 
     /// Answers a request: `body` is the members after `"ok":true`, each led by a comma.
     func acknowledge(_ id: Int?, ok body: [UInt8] = []) {
-        guard let id, phase == .live else { return }
+        guard let id, isOpen else { return }
         var json: [UInt8] = []
         json.reserveCapacity(body.count + 16)
         json.append("{\"ok\":true")

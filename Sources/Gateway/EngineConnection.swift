@@ -14,7 +14,7 @@ package protocol EngineDelegate: AnyObject {
     func received(binary: Span<UInt8>)
     /// The session's own deadline, beside the heartbeat, has come.
     func deadlinePassed(now: Instant)
-    /// The socket has taken everything that had been waiting.
+    /// The transport has taken everything that waited, as `tellWhenDrained` asked to hear.
     func drained()
     /// The last call: the session has ended, for whatever reason.
     func closed()
@@ -42,6 +42,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     private var queue = PollQueue()
     private(set) var isClosed = false
     private var isQueued = false
+    /// Whether the delegate waits for a poll to take the queue.
+    private var wantsDrained = false
     private var timer: (id: TimerID, at: Instant)?
 
     /// When the delegate wants to be called; the earlier of this and the heartbeat's is scheduled.
@@ -117,6 +119,12 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         }
     }
 
+    /// Has the delegate told, once, when the transport has taken everything that waits now.
+    package func tellWhenDrained() {
+        guard !isClosed else { return }
+        if let channel { channel.tellWhenDrained() } else { wantsDrained = true }
+    }
+
     /// Sends one whole packet, type included.
     private func sendRaw(_ packet: [UInt8]) {
         guard !isClosed else { return }
@@ -140,6 +148,10 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         guard let poll, !queue.isEmpty else { return }
         self.poll = nil
         poll.respond(server.payload(queue.take(), for: poll.request))
+        if wantsDrained {
+            wantsDrained = false
+            delegate?.drained()
+        }
     }
 
     // MARK: Polling
@@ -277,6 +289,10 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
                 case .text(let bytes): channel?.send(text: bytes.span)
                 case .binary(let bytes): channel?.send(binary: bytes.span)
                 }
+            }
+            if wantsDrained {
+                wantsDrained = false
+                channel?.tellWhenDrained()
             }
         case .closeProbe:
             let probe = probe

@@ -10,7 +10,7 @@ package struct GatewayConfiguration: Sendable {
     package var engine: EngineServerConfiguration
     /// From the transport's opening to CONNECT done. The reference server's default.
     package var connectTimeout: Duration = .seconds(45)
-    /// Bytes that may wait for one client before it is let go, to come back and catch up.
+    /// Bytes that may wait for one client before it is fed from the log instead, at its own pace.
     package var maxQueuedBytes = 1 << 20
     /// Rate limits off: for load tests.
     package var isUnlimited = false
@@ -35,7 +35,7 @@ package struct GatewayMetrics: Sendable {
     let refusals: Counter
     let deliveries: Counter
     let publications: Counter
-    let slowConsumers: Counter
+    let fellBehind: Counter
 
     package init(_ registry: MetricsRegistry) {
         clients = registry.gauge("chat_clients", help: "Socket.IO clients signed in now.")
@@ -45,8 +45,8 @@ package struct GatewayMetrics: Sendable {
             "chat_deliveries_total", help: "Log events handed to clients' connections.")
         publications = registry.counter(
             "chat_publications_total", help: "Log events encoded for delivery.")
-        slowConsumers = registry.counter(
-            "chat_slow_consumers_total",
-            help: "Clients let go because too much waited for them.")
+        fellBehind = registry.counter(
+            "chat_fell_behind_total",
+            help: "Times a client was fed from the log because too much waited for it.")
     }
 }

@@ -129,6 +129,9 @@ final class LoopChat {
 
     // MARK: Deliveries
 
+    /// The latest commit number delivered on this loop.
+    private var delivered: Int64 = 0
+
     /// Takes one commit, in order.
     func deliver(_ deliveries: [Delivery]) {
         for delivery in deliveries {
@@ -141,6 +144,7 @@ final class LoopChat {
     }
 
     private func deliver(_ entry: LogEntry, _ publication: Publication) {
+        delivered = entry.seq
         publish(publication, in: entry.room)
         guard entry.kind == .member, let content = try? entry.content(),
             case .member(let action, let user) = content, let clients = users[user.id]
@@ -148,7 +152,7 @@ final class LoopChat {
         switch action {
         case .joined:
             let room = room(entry.room)
-            for client in clients where client.phase == .live || client.phase == .recovering {
+            for client in clients where client.isOpen || client.phase == .recovering {
                 let asked = joining[ObjectIdentifier(client)] != nil
                 if !asked, !client.isMember(of: room.id) { client.send(publication) }
                 client.join(room)
@@ -267,6 +271,27 @@ final class LoopChat {
             }
         }
         if !accepted { unpark(token)?.caughtUp(nil, isResumed: isResumed) }
+    }
+
+    /// Entries in one page for a client that is behind.
+    private static let catchUpPage = 256
+
+    /// Reads on for a client that is behind.
+    func readOn(for client: ChatClient, after: Int64) {
+        guard after < delivered else { return client.tookPage(([], after), level: delivered) }
+        let mailbox = loop.mailbox
+        let token = park(client)
+        let accepted = gateway.reader.missed(
+            rooms: Set(client.memberships.map(\.room.id)), after: after, through: delivered,
+            limit: LoopChat.catchUpPage
+        ) { result in
+            mailbox.post { loop in
+                guard let chat = LoopChat.of(loop), let client = chat.unpark(token) else { return }
+                let page = (try? result.get()).map { ($0.entries, $0.through) }
+                client.tookPage(page, level: chat.delivered)
+            }
+        }
+        if !accepted { unpark(token)?.tookPage(nil, level: delivered) }
     }
 
     private var parked: [UInt64: ChatClient] = [:]

@@ -460,7 +460,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         markDirty()
     }
 
-    private func markDirty() {
+    func markDirty() {
         guard !isDirty else { return }
         isDirty = true
         server.markDirty(self)
@@ -484,10 +484,12 @@ final class Connection: DescriptorHandler, TimerTarget {
                 if interest.contains(.writable) {
                     watch(interest.subtracting(.writable))
                     if phase == .webSocket { setDeadline(after: nil) }
-                    if let channel, !channel.isClosing { channel.delegate?.drained(channel) }
-                    guard outbox.isEmpty else { return }
                 }
             }
+        }
+        if let channel, channel.wantsDrained, !channel.isClosing {
+            channel.wantsDrained = false
+            channel.delegate?.drained(channel)
         }
         if closesAfterFlush, phase != .answering { beginDraining() }
     }

@@ -8,7 +8,7 @@ package protocol WebSocketDelegate: AnyObject {
     func received(binary: Span<UInt8>, on channel: WebSocketChannel)
     /// The last call: the connection is closed or closing, for whatever reason.
     func closed(_ channel: WebSocketChannel, code: UInt16?)
-    /// Everything queued is with the kernel again after the socket had been full.
+    /// Everything queued is with the kernel, as `tellWhenDrained` asked to hear.
     func drained(_ channel: WebSocketChannel)
 }
 
@@ -21,6 +21,8 @@ package final class WebSocketChannel {
     var deflater: MessageDeflater?
     /// Set when our close frame has been queued or the peer's has arrived.
     var isClosing = false
+    /// Whether the delegate waits to hear that the queue is empty.
+    var wantsDrained = false
 
     init(connection: Connection, delegate: any WebSocketDelegate, receiver: MessageReceiver) {
         self.connection = connection
@@ -60,6 +62,14 @@ package final class WebSocketChannel {
     package func send(frames: [UInt8]) {
         guard isOpen else { return }
         connection?.enqueue(frames)
+    }
+
+    /// Has the delegate told, once, when everything queued is with the kernel: at the end of this turn
+    /// at the earliest.
+    package func tellWhenDrained() {
+        guard isOpen else { return }
+        wantsDrained = true
+        connection?.markDirty()
     }
 
     /// Starts the close handshake (RFC 6455 §7.1.2) and tells the delegate. The peer gets

@@ -27,6 +27,7 @@ final class Harness {
     let gateway: Gateway
     let store: ChatStore
     let authority: TokenAuthority
+    let metrics = MetricsRegistry()
     private let reader: ChatReader
     private let directory: TemporaryDirectory
     private let signer: AccessTokenSigner
@@ -43,7 +44,6 @@ final class Harness {
         authority = TokenAuthority(
             fixed: try AccessTokenVerifier(
                 issuer: "http://auth.test", audience: "chat", keys: [key]))
-        let metrics = MetricsRegistry()
         var configuration = GatewayConfiguration(
             instance: "test", engine: EngineServerConfiguration(engine: engine),
             recoveryKey: Array(repeating: 9, count: 32))
@@ -67,6 +67,12 @@ final class Harness {
         server.stop()
         gateway.stop()
         store.stop()
+    }
+
+    /// The value of a metric without labels.
+    func metric(_ name: String) -> Double? {
+        metrics.exposition().split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+            .flatMap { $0.split(separator: " ").last }.flatMap { Double($0) }
     }
 
     func token(

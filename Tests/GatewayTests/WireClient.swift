@@ -30,11 +30,12 @@ final class WireClient {
     }
 
     static func webSocket(
-        port: Int, sid: String? = nil, query: String = "EIO=4&transport=websocket"
+        port: Int, sid: String? = nil, query: String = "EIO=4&transport=websocket",
+        receiveBuffer: Int32? = nil
     )
         -> WireClient
     {
-        let raw = RawClient(port: port)
+        let raw = RawClient(port: port, receiveBuffer: receiveBuffer)
         let suffix = sid.map { "&sid=\($0)" } ?? ""
         raw.send(
             "GET /socket.io/?\(query)\(suffix) HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"

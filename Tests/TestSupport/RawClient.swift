@@ -6,8 +6,13 @@ internal import Glibc
 package final class RawClient {
     package let descriptor: Int32
 
-    package init(port: Int) {
+    /// - Parameter receiveBuffer: bytes of SO_RCVBUF: a small one makes a slow reader.
+    package init(port: Int, receiveBuffer: Int32? = nil) {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        if var size = receiveBuffer {
+            setsockopt(
+                descriptor, SOL_SOCKET, SO_RCVBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+        }
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = in_port_t(UInt16(port).bigEndian)

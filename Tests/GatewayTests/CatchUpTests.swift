@@ -1,0 +1,79 @@
+// SPDX-License-Identifier: MIT
+import Gateway
+import JSON
+import TestSupport
+import Testing
+
+/// A reader that cannot keep up is fed from the log: nothing is lost, nothing comes twice, and what
+/// waits for it stays bounded.
+@Suite struct CatchUpTests {
+    /// Texts that have come, in order, up to one.
+    private func texts(_ client: WireClient, upTo last: String) -> [String] {
+        var texts: [String] = []
+        while let text = client.event("message")?["text"]?.string {
+            texts.append(String(text.prefix { $0 != " " }))
+            if texts.last == last { break }
+        }
+        return texts
+    }
+
+    private func harness(bound: Int) throws -> Harness {
+        try Harness {
+            $0.isUnlimited = true
+            $0.maxQueuedBytes = bound
+        }
+    }
+
+    @Test func aPollerThatStaysAwayGetsEverythingOnce() throws {
+        let harness = try harness(bound: 4096)
+        let ada = try harness.client("ada")
+        let bob = try harness.client("bob", polling: true)
+        let padding = String(repeating: "x", count: 500)
+        for number in 1...200 {
+            _ = ada.ask("message:send", ["room": "lobby", "text": .string("\(number) \(padding)")])
+        }
+        #expect(harness.metric("chat_fell_behind_total") == 1)
+        #expect(texts(bob, upTo: "200") == (1...200).map(String.init))
+        _ = ada.ask("message:send", ["room": "lobby", "text": "201"])
+        #expect(texts(bob, upTo: "201") == ["201"])
+    }
+
+    @Test func aSocketThatDoesNotReadGetsEverythingOnce() throws {
+        let harness = try harness(bound: 64 * 1024)
+        let ada = try harness.client("ada")
+        let bob = WireClient.webSocket(port: harness.port, receiveBuffer: 4096)
+        bob.connect(token: harness.token("bob"))
+        // More than the kernel's buffers hold, in two rooms, so that order across rooms counts too.
+        let room = ada.ask("room:create", ["name": "garden"])["room"]?["id"] ?? .null
+        #expect(bob.ask("room:join", ["room": room])["ok"]?.bool == true)
+        let padding = String(repeating: "x", count: 3900)
+        let count = 4000
+        for number in 1...count {
+            ada.tell(
+                "message:send",
+                ["room": number % 3 == 0 ? room : "lobby", "text": .string("\(number) \(padding)")])
+        }
+        _ = ada.ask("message:send", ["room": "lobby", "text": "end"])
+        #expect((harness.metric("chat_fell_behind_total") ?? 0) >= 1)
+        #expect(texts(bob, upTo: "end") == (1...count).map(String.init) + ["end"])
+        // Level again: live messages come as they happen.
+        _ = ada.ask("message:send", ["room": room, "text": "live"])
+        #expect(texts(bob, upTo: "live") == ["live"])
+    }
+
+    @Test func aReaderThatIsBehindIsStillAnswered() throws {
+        let harness = try harness(bound: 2048)
+        let ada = try harness.client("ada")
+        let bob = try harness.client("bob", polling: true)
+        for number in 1...50 {
+            _ = ada.ask(
+                "message:send",
+                [
+                    "room": "lobby",
+                    "text": .string("\(number) \(String(repeating: "x", count: 200))"),
+                ])
+        }
+        #expect(bob.ask("room:list", [:])["ok"]?.bool == true)
+        #expect(texts(bob, upTo: "50").last == "50")
+    }
+}
