@@ -206,9 +206,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "TestSupport", "Bytes", "Timing", "JSON", "HTTP1", "HTTPClient", "WebSocket",
-                "EngineIO",
-                "SocketIO", "Crypto",
+                "TestSupport", "Bytes", "Timing", "JSON", "HTTPServer", "HTTPClient", "Crypto",
+                "OAuth", "Reactor", "Store",
             ], swiftSettings: strict),
     ]
 )

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
+internal import Synchronization
 
 /// Ports on 127.0.0.1.
 package enum LoopbackPort {
@@ -18,6 +19,37 @@ package enum LoopbackPort {
         }
         if failed { throw TestSupportError("bind: errno \(errno)") }
         return UInt16(bigEndian: address.sin_port)
+    }
+
+    /// A TCP port for a server of another process, which cannot tell what it got: never one that
+    /// outgoing connections are given, and no port twice in this process.
+    package static func reserve() throws -> UInt16 {
+        // Below Linux's ephemeral range, 32768 to 60999 unless configured otherwise.
+        let range: Range<UInt16> = 20_000..<32_000
+        return try next.withLock { next in
+            for _ in 0..<range.count {
+                let following = next.map { $0 + 1 }
+                let port =
+                    following.flatMap { range.contains($0) ? $0 : nil } ?? .random(in: range)
+                next = port
+                if isFree(port) { return port }
+            }
+            throw TestSupportError("no port from 20000 to 31999 is free")
+        }
+    }
+
+    private static let next = Mutex<UInt16?>(nil)
+
+    private static func isFree(_ port: UInt16) -> Bool {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var address = loopback(port: port)
+        return withUnsafePointer(to: &address) {
+            $0.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                bind(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size)) == 0
+            }
+        }
     }
 
     /// A connected blocking socket with 2 s receive timeout, or nil. The caller closes it.

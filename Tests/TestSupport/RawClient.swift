@@ -5,6 +5,8 @@ internal import Glibc
 /// so that a silent server fails a test instead of hanging it.
 package final class RawClient {
     package let descriptor: Int32
+    /// Whether the server's end has been seen, as opposed to silence.
+    package private(set) var hasEnded = false
 
     /// - Parameter receiveBuffer: bytes of SO_RCVBUF: a small one makes a slow reader.
     package init(port: Int, receiveBuffer: Int32? = nil) {
@@ -58,6 +60,7 @@ package final class RawClient {
     package func read(_ count: Int = 65_536) -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: count)
         let received = recv(descriptor, &buffer, count, 0)
+        if received == 0 || received < 0 && errno != EAGAIN && errno != EINTR { hasEnded = true }
         return received > 0 ? Array(buffer[..<received]) : []
     }
 

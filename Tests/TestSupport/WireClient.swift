@@ -1,40 +1,44 @@
 // SPDX-License-Identifier: MIT
-import Bytes
-import JSON
-import SocketIO
-import TestSupport
-import WebSocket
+package import JSON
+internal import Timing
 
 /// A Socket.IO client that shows every packet as it came: over WebSocket on one connection, or over
-/// polling with one connection a request.
-final class WireClient {
+/// polling with one connection a request. Blocking, for one thread; every wait is bounded.
+package final class WireClient {
     private enum Link {
         case webSocket(RawClient)
         case polling
     }
 
     private let port: Int
-    private var link: Link
-    private(set) var sid = ""
+    private let link: Link
+    /// The Engine.IO session's id; empty when the server refused to open one.
+    package private(set) var sid = ""
     /// Packets received and not yet taken, Engine.IO type included.
     private var inbox: [String] = []
     private var lastAck = 0
     /// The `session` event's argument.
-    private(set) var session: JSONValue = .null
+    package private(set) var session: JSONValue = .null
     /// The answer to CONNECT.
-    private(set) var connectReply: JSONValue = .null
+    package private(set) var connectReply: JSONValue = .null
+    /// Packets that came before the answer to CONNECT, or the refusal.
+    package private(set) var early: [String] = []
+    /// The code of the server's close frame: 1005 when it named none, nil when there was no frame.
+    package private(set) var closeCode: UInt16?
+    /// Whether the server closed the WebSocket, as opposed to having been silent.
+    package private(set) var hasEnded = false
 
     private init(port: Int, link: Link) {
         self.port = port
         self.link = link
     }
 
-    static func webSocket(
+    /// Opens a WebSocket and, without `sid`, a session on it.
+    /// - Parameter receiveBuffer: bytes of SO_RCVBUF: a small one makes a slow reader.
+    package static func webSocket(
         port: Int, sid: String? = nil, query: String = "EIO=4&transport=websocket",
         receiveBuffer: Int32? = nil
-    )
-        -> WireClient
-    {
+    ) -> WireClient {
         let raw = RawClient(port: port, receiveBuffer: receiveBuffer)
         let suffix = sid.map { "&sid=\($0)" } ?? ""
         raw.send(
@@ -47,7 +51,8 @@ final class WireClient {
         return client
     }
 
-    static func polling(port: Int) -> WireClient {
+    /// Opens a session by polling.
+    package static func polling(port: Int) -> WireClient {
         let client = WireClient(port: port, link: .polling)
         client.inbox = client.poll()
         client.readOpen()
@@ -62,7 +67,7 @@ final class WireClient {
     // MARK: Requests of polling
 
     /// One request on a connection of its own.
-    func request(_ method: String, sid: String? = nil, body: String? = nil) -> (
+    package func request(_ method: String, sid: String? = nil, body: String? = nil) -> (
         head: String, body: String
     ) {
         let raw = RawClient(port: port)
@@ -84,23 +89,32 @@ final class WireClient {
     // MARK: Packets
 
     /// Sends one Engine.IO packet.
-    func send(_ packet: String) {
+    package func send(_ packet: String) {
         switch link {
         case .polling: _ = request("POST", sid: sid, body: packet)
         case .webSocket(let raw): raw.send(WireClient.frame(packet))
         }
     }
 
-    static func frame(_ packet: String, opcode: Opcode = .text) -> [UInt8] {
-        var frame: [UInt8] = []
-        // A key of zeros masks nothing, which keeps vectors readable.
-        FrameWriter.writeHeader(
-            opcode: opcode, length: packet.utf8.count, mask: MaskingKey(0), into: &frame)
-        return frame + Array(packet.utf8)
+    /// One text message as a client's frame (RFC 6455 §5.2). The masking key is zero, which masks
+    /// nothing and keeps vectors readable.
+    package static func frame(_ packet: String) -> [UInt8] {
+        let payload = Array(packet.utf8)
+        var frame: [UInt8] = [0x81]
+        let sizes: Int
+        switch payload.count {
+        case ..<126: (sizes, frame) = (0, frame + [0x80 | UInt8(payload.count)])
+        case ..<65_536: (sizes, frame) = (2, frame + [0x80 | 126])
+        default: (sizes, frame) = (8, frame + [0x80 | 127])
+        }
+        for byte in (0..<sizes).reversed() {
+            frame.append(UInt8(truncatingIfNeeded: payload.count >> (8 * byte)))
+        }
+        return frame + [0, 0, 0, 0] + payload
     }
 
     /// The next packet; pings are answered and passed over. Nil after two seconds, or at the end.
-    func next() -> String? {
+    package func next() -> String? {
         while true {
             if !inbox.isEmpty {
                 let packet = inbox.removeFirst()
@@ -113,36 +127,47 @@ final class WireClient {
                 inbox = poll().filter { $0 != "6" }
                 if inbox.isEmpty || inbox == [""] { return nil }
             case .webSocket(let raw):
-                guard let packet = WireClient.readFrame(raw) else { return nil }
+                guard !hasEnded, let packet = readFrame(raw) else { return nil }
                 inbox = [packet]
             }
         }
     }
 
-    private static func readFrame(_ raw: RawClient) -> String? {
+    private func readFrame(_ raw: RawClient) -> String? {
         func exactly(_ count: Int) -> [UInt8]? {
             var bytes: [UInt8] = []
             while bytes.count < count {
                 let more = raw.read(count - bytes.count)
-                if more.isEmpty { return nil }
+                if more.isEmpty {
+                    hasEnded = raw.hasEnded
+                    return nil
+                }
                 bytes += more
             }
             return bytes
         }
         guard let head = exactly(2) else { return nil }
-        if head[0] == 0x88 { return nil }
         var length = Int(head[1])
         if length >= 126 {
             guard let more = exactly(length == 126 ? 2 : 8) else { return nil }
             length = more.reduce(0) { $0 << 8 | Int($1) }
         }
-        return exactly(length).map { String(decoding: $0, as: UTF8.self) }
+        guard let payload = exactly(length) else { return nil }
+        guard head[0] != 0x88 else {
+            closeCode = payload.count < 2 ? 1005 : UInt16(payload[0]) << 8 | UInt16(payload[1])
+            hasEnded = true
+            // Like any client, let the server go: it waits for our half.
+            raw.shutdownWrite()
+            return nil
+        }
+        return String(decoding: payload, as: UTF8.self)
     }
 
     // MARK: Socket.IO
 
-    /// Connects to the main namespace and reads up to `session`.
-    func connect(token: String, more: String = "") {
+    /// Connects to the main namespace and reads up to `session`, or up to the refusal.
+    /// - Parameter more: further members of the auth object, each led by a comma.
+    package func connect(token: String, more: String = "") {
         send("40{\"token\":\"\(token)\"\(more)}")
         while let packet = next() {
             if packet.hasPrefix("40") {
@@ -157,11 +182,9 @@ final class WireClient {
         }
     }
 
-    /// Packets that came before the answer to CONNECT.
-    private(set) var early: [String] = []
-
-    /// Sends an event and gives its acknowledgement; events that come in between wait in order.
-    func ask(_ event: String, _ argument: JSONValue) -> JSONValue {
+    /// Sends an event and gives its acknowledgement; events that come in between wait in order. Null
+    /// when there is none.
+    package func ask(_ event: String, _ argument: JSONValue) -> JSONValue {
         lastAck += 1
         send("42\(lastAck)[\"\(event)\",\(argument.text)]")
         var others: [String] = []
@@ -177,17 +200,36 @@ final class WireClient {
     }
 
     /// Sends an event without acknowledgement.
-    func tell(_ event: String, _ argument: JSONValue) { send("42[\"\(event)\",\(argument.text)]") }
+    package func tell(_ event: String, _ argument: JSONValue) {
+        send("42[\"\(event)\",\(argument.text)]")
+    }
 
-    /// The argument of the next event of a name; others are passed over.
-    func event(_ name: String) -> JSONValue? {
+    /// The argument of the next event of a name; others are passed over. Nil when the server was
+    /// silent for two seconds or is gone.
+    package func event(_ name: String) -> JSONValue? {
         while let packet = next() {
             if let (found, argument) = WireClient.event(packet), found == name { return argument }
         }
         return nil
     }
 
-    static func event(_ packet: String) -> (name: String, argument: JSONValue)? {
+    /// The next event of a name that satisfies a condition, waiting for `timeout` in all however much
+    /// else arrives or does not.
+    package func event(
+        _ name: String, within timeout: Duration, where isWanted: (JSONValue) -> Bool
+    ) -> JSONValue? {
+        let deadline = SystemClock.now() + timeout
+        while !hasEnded, SystemClock.now() < deadline {
+            guard let packet = next(), let (found, argument) = WireClient.event(packet) else {
+                continue
+            }
+            if found == name, isWanted(argument) { return argument }
+        }
+        return nil
+    }
+
+    /// The name and first argument of an event packet; nil for other packets.
+    package static func event(_ packet: String) -> (name: String, argument: JSONValue)? {
         guard packet.hasPrefix("42"),
             let parts = (try? JSONValue(parsing: Array(packet.dropFirst(2).utf8)))?.array,
             let name = parts.first?.string, parts.count > 1

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: MIT
+import JSON
+import Synchronization
+import TestSupport
+import Testing
+
+/// A ChatService that dies in the middle of its work.
+@Suite struct CrashTests {
+    private struct Attempt: Sendable {
+        let sender: Int
+        let id: String
+        /// Null when the process died first.
+        let answer: JSONValue
+    }
+
+    @Test func whatWasAcknowledgedIsThereOnce() throws {
+        let stack = try ChatStack(isUnlimited: true)
+        let senders = 6
+        let attempts = Mutex<[Attempt]>([])
+        let sending = Background {
+            concurrently(senders) { sender in
+                guard let client = try? stack.client("sender\(sender)") else { return }
+                for number in 0..<5000 {
+                    let id = "\(sender)-\(number)"
+                    let answer = client.say("text \(id)", id: id)
+                    attempts.withLock {
+                        $0.append(Attempt(sender: sender, id: id, answer: answer))
+                    }
+                    if answer.isNull { return }
+                }
+            }
+        }
+        #expect(eventually { attempts.withLock { $0.count } >= 40 * senders })
+        stack.kill(.chat)
+        sending.wait()
+        try stack.start(.chat)
+
+        let made = attempts.withLock { $0 }
+        let acknowledged = made.filter { $0.answer["ok"]?.bool == true }
+        let lost = made.filter { $0.answer.isNull }
+        #expect(acknowledged.count + lost.count == made.count)
+        let reader = try stack.client("reader")
+        let found = Dictionary(grouping: reader.history()) { $0["clientId"]?.string ?? "" }
+        for attempt in acknowledged {
+            #expect(found[attempt.id]?.count == 1)
+            let message = found[attempt.id]?.first ?? .null
+            for name in ["id", "seq", "roomSeq", "at"] {
+                #expect(message[name] == attempt.answer[name])
+            }
+        }
+
+        // Each sender asks again for its first message and for the one it has no answer to.
+        for sender in 0..<senders {
+            let client = try stack.client("sender\(sender)")
+            let first = try #require(acknowledged.first { $0.sender == sender })
+            #expect(client.say("text \(first.id)", id: first.id) == first.answer)
+            for attempt in lost where attempt.sender == sender {
+                let answer = client.say("text \(attempt.id)", id: attempt.id)
+                #expect(answer["ok"]?.bool == true)
+                if let stored = found[attempt.id]?.first { #expect(answer["id"] == stored["id"]) }
+            }
+        }
+        let ids = reader.history().compactMap { $0["clientId"]?.string }
+        #expect(ids.count == made.count)
+        #expect(Set(ids) == Set(made.map(\.id)))
+
+        let log = try stack.log()
+        #expect(log.compactMap { $0["seq"]?.int } == Array(1...Int64(log.count)))
+        let inLobby = log.filter {
+            $0["room"]?.string == "lobby" && $0["type"]?.string != "receipt.read"
+        }
+        #expect(inLobby.compactMap { $0["roomSeq"]?.int } == Array(1...Int64(inLobby.count)))
+    }
+}
