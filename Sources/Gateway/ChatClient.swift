@@ -24,6 +24,9 @@ internal import Timing
 final class ChatClient: EngineDelegate {
     enum Phase { case awaitingConnect, opening, recovering, live, behind, closed }
 
+    /// What a token must carry to take part. Tokens for the services' own talk lack it.
+    static let scope = "chat"
+
     /// A room the client is in, and its place in that room's member list.
     struct Membership {
         let room: LocalRoom
@@ -187,6 +190,10 @@ final class ChatClient: EngineDelegate {
         case .success(let verified): claims = verified
         case .failure(let refusal):
             return refuseConnect(refusal.rawValue, refusal.message)
+        }
+        guard claims.has(scope: ChatClient.scope) else {
+            return refuseConnect(
+                "insufficient_scope", "The token lacks the scope \(ChatClient.scope).")
         }
         actor = Actor(id: UserID(claims.subject), name: claims.name, roles: claims.roles)
         self.claims = claims
@@ -398,7 +405,7 @@ final class ChatClient: EngineDelegate {
 
     /// Outcomes come when they come: also after the client has gone, and its connection with it.
     private func acknowledge(_ id: Int, json: [UInt8]) {
-        guard phase == .live || phase == .recovering else { return }
+        guard isOpen || phase == .recovering else { return }
         var packet: [UInt8] = []
         SocketEncoder.ack(namespace: "/", id: id, arguments: [json], into: &packet)
         connection.send(text: packet)

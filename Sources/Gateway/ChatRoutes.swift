@@ -13,10 +13,12 @@ internal import Timing
 /// ChatService's REST interface (`swagger.yaml`): the same commands as over Socket.IO, for programs.
 package struct ChatRoutes: Sendable {
     private let gateway: Gateway
+    private let gate: BearerGate
     private let limiter: UserLimiter?
 
     package init(gateway: Gateway) {
         self.gateway = gateway
+        gate = gateway.authority.gate(realm: "chat")
         let rate = gateway.configuration.limits.messagesPerSecond
         limiter = gateway.configuration.isUnlimited ? nil : UserLimiter(rate: rate, burst: rate * 2)
     }
@@ -97,10 +99,10 @@ package struct ChatRoutes: Sendable {
     private func asUser(
         _ handler: @escaping UserHandler
     ) -> @Sendable (HTTPRequest, @escaping Router.Reply) -> Void {
-        { [gateway, limiter] request, reply in
-            switch ChatRoutes.authenticate(request, gateway) {
-            case .failure(let refusal): reply(refusal.response)
-            case .success(let claims):
+        { [gate, limiter] request, reply in
+            switch gate.authorize(request, scope: ChatClient.scope) {
+            case .refused(let response): reply(response)
+            case .admitted(let claims):
                 let actor = Actor(
                     id: UserID(claims.subject), name: claims.name, roles: claims.roles)
                 if let wait = limiter?.take(actor.id) {
@@ -119,55 +121,11 @@ package struct ChatRoutes: Sendable {
         _ scope: String,
         _ handler: @escaping @Sendable (HTTPRequest, @escaping Router.Reply) -> Void
     ) -> @Sendable (HTTPRequest, @escaping Router.Reply) -> Void {
-        { [gateway] request, reply in
-            switch ChatRoutes.authenticate(request, gateway) {
-            case .failure(let refusal): reply(refusal.response)
-            case .success(let claims):
-                guard claims.has(scope: scope) else {
-                    return reply(
-                        .problem(
-                            403, code: "insufficient_scope",
-                            detail: "This needs the scope \(scope).",
-                            fields: [
-                                "www-authenticate":
-                                    "Bearer realm=\"chat\", error=\"insufficient_scope\", scope=\"\(scope)\""
-                            ]))
-                }
-                handler(request, reply)
+        { [gate] request, reply in
+            switch gate.authorize(request, scope: scope) {
+            case .refused(let response): reply(response)
+            case .admitted: handler(request, reply)
             }
-        }
-    }
-
-    private struct Refusal: Error { let response: HTTPResponse }
-
-    /// Rows 1 to 14 of a bearer token's possible faults have one answer (RFC 6750 §3.1).
-    private static func authenticate(
-        _ request: HTTPRequest, _ gateway: Gateway
-    ) -> Result<AccessTokenClaims, Refusal> {
-        guard let token = request.bearerToken else {
-            return .failure(
-                Refusal(
-                    response: .problem(
-                        401, code: "unauthorized", detail: "A bearer token is needed.",
-                        fields: ["www-authenticate": "Bearer realm=\"chat\""])))
-        }
-        switch gateway.authority.verify(Array(token.utf8)) {
-        case .success(let claims): return .success(claims)
-        case .failure(.authUnavailable):
-            return .failure(
-                Refusal(
-                    response: .problem(
-                        503, code: TokenRefusal.authUnavailable.rawValue,
-                        detail: TokenRefusal.authUnavailable.message, fields: ["retry-after": "2"]))
-            )
-        case .failure:
-            return .failure(
-                Refusal(
-                    response: .problem(
-                        401, code: "invalid_token", detail: "The token is not valid here.",
-                        fields: [
-                            "www-authenticate": "Bearer realm=\"chat\", error=\"invalid_token\""
-                        ])))
         }
     }
 

@@ -242,6 +242,19 @@ import Timing
         #expect(client.early.first?.contains("\"token_expired\"") == true)
     }
 
+    @Test func aServicesTokenIsNoPersons() throws {
+        let harness = try Harness()
+        let token = harness.token("notification-service", scope: ["internal:log"])
+        let client = WireClient.webSocket(port: harness.port)
+        client.connect(token: token)
+        #expect(client.early.first?.contains("\"insufficient_scope\"") == true)
+        let raw = RawClient(port: harness.port)
+        for (path, status) in [("/api/v1/rooms", 403), ("/internal/log", 200)] {
+            raw.send("GET \(path) HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(token)\r\n\r\n")
+            #expect(raw.readResponse().head.hasPrefix("HTTP/1.1 \(status) "))
+        }
+    }
+
     @Test func aTokenNearItsEndIsWarnedOfAndMayBeSwapped() throws {
         let harness = try Harness()
         let ada = WireClient.webSocket(port: harness.port)

@@ -80,12 +80,14 @@ final class Harness {
         scope: [String] = ["chat"]
     ) -> String {
         let now = SystemClock.timestamp()
+        let isPerson = scope.contains("chat")
         return signer.sign(
             AccessTokenClaims(
                 issuer: "http://auth.test", audience: "chat",
-                subject: scope == ["chat"] ? "u_\(name)" : "client:\(name)", clientID: "web",
+                subject: isPerson ? "u_\(name)" : "client:\(name)",
+                clientID: isPerson ? "web" : name,
                 expiresAt: now + expiresIn, issuedAt: now, tokenID: "j\(name)",
-                sessionID: session, scope: scope, name: name))
+                sessionID: isPerson ? session : nil, scope: scope, name: name))
     }
 
     /// A client that has connected and read its `session`.

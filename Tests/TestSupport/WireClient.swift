@@ -199,6 +199,9 @@ package final class WireClient {
         return .null
     }
 
+    /// Forgets the packets that have come.
+    func forget() { inbox = [] }
+
     /// Sends an event without acknowledgement.
     package func tell(_ event: String, _ argument: JSONValue) {
         send("42[\"\(event)\",\(argument.text)]")
