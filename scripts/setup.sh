@@ -25,6 +25,7 @@ test    python3               command -v python3
 web     nodejs                command -v node
 web     npm                   command -v npm
 web     python3               command -v python3
+web     python3-pip           python3 -m pip --version
 python  python3-venv          python3 -c 'import venv, ensurepip'
 browser chromium              command -v chromium || command -v google-chrome || test -n "${CHROMIUM:-}"
 LIST
