@@ -60,14 +60,16 @@ package struct RoomSummary: Hashable, Sendable {
 package struct MemberSummary: Hashable, Sendable {
     package var user: User
     package var role: MemberRole
+    /// How far they have read: what shows read ticks before their next receipt.
+    package var readMark: Int64
 
-    /// Appends `{"id","name","role"}`.
+    /// Appends `{"id","name","role","readMark"}`.
     package func writeJSON(into output: inout [UInt8]) {
         output.append("{\"id\":")
         JSONString.write(user.id.rawValue, into: &output)
         output.append(",\"name\":")
         JSONString.write(user.name, into: &output)
-        output.append(",\"role\":\"\(role.rawValue)\"}")
+        output.append(",\"role\":\"\(role.rawValue)\",\"readMark\":\(readMark)}")
     }
 }
 

@@ -142,7 +142,8 @@ package struct ChatState: Sendable {
             room.members[key].map { member in
                 let user = users[Int(key)]
                 return MemberSummary(
-                    user: User(id: user.id, name: user.name), role: member.role)
+                    user: User(id: user.id, name: user.name), role: member.role,
+                    readMark: member.readMark)
             }
         }
         return RoomDetail(summary: summary, members: members, messages: [])

@@ -200,7 +200,7 @@ package final class WireClient {
     }
 
     /// Forgets the packets that have come.
-    func forget() { inbox = [] }
+    package func forget() { inbox = [] }
 
     /// Sends an event without acknowledgement.
     package func tell(_ event: String, _ argument: JSONValue) {

@@ -39,7 +39,7 @@ export interface ListedRoom extends Omit<Room, 'role'> {
 
 export interface Member extends User {
     role: Role;
-    /** How far they have read; servers that do not tell it leave it out. */
+    /** How far they have read; not known of members only heard of in an event. */
     readMark?: number;
 }
 
