@@ -16,6 +16,7 @@ package final class AuthLogFeed: Sendable {
     private struct State {
         var head: Int64
         var waiters: [Waiter] = []
+        var isDraining = false
         var announce: (@Sendable ([AuthLogEntry]) -> Void)?
     }
 
@@ -45,7 +46,7 @@ package final class AuthLogFeed: Sendable {
     /// already, or when there is nothing to wait for.
     func whenPast(_ seq: Int64, within duration: Duration, wake: @escaping @Sendable () -> Void) {
         let isWaiting = state.withLock { state in
-            guard duration > .zero, state.head == seq,
+            guard duration > .zero, state.head == seq, !state.isDraining,
                 state.waiters.count < AuthLogFeed.maxWaiters
             else { return false }
             state.waiters.append(
@@ -72,9 +73,10 @@ package final class AuthLogFeed: Sendable {
         for waiter in over { waiter.wake() }
     }
 
-    /// Answers all who wait; for shutdown.
+    /// Answers all who wait, and whoever comes later at once; for shutdown.
     package func drain() {
         let waiters = state.withLock { state in
+            state.isDraining = true
             defer { state.waiters = [] }
             return state.waiters
         }

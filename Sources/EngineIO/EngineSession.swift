@@ -27,6 +27,8 @@ package struct EngineSession: Sendable {
         case closedByPeer
         /// A packet that has no place there.
         case protocolError
+        /// The server stops: the client is to come back.
+        case goingAway
     }
 
     /// What the shell has to do.

@@ -363,7 +363,7 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         probe = nil
         for channel in channels.compactMap({ $0 }) {
             channel.delegate = nil
-            channel.close(code: 1000)
+            channel.close(code: reason == .goingAway ? 1001 : 1000)
         }
         let delegate = delegate
         self.delegate = nil

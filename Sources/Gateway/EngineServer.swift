@@ -138,7 +138,7 @@ package final class EngineServer: StreamHandler {
 
     package func drain() {
         isDraining = true
-        for session in Array(sessions.values) { session.close(.protocolError) }
+        for session in Array(sessions.values) { session.close(.goingAway) }
     }
 
     // MARK: Requests

@@ -61,10 +61,17 @@ package final class Gateway: CommitObserver, Sendable {
         bus.subscribe(BusChannel.chatLive) { [weak self] payload in self?.heard(payload) }
         authority.onRevocation { [weak self] revocation in self?.revoked(revocation) }
         presence.start { [weak self] update in self?.presenceChanged(update) }
+        feed.start(reader)
     }
 
+    /// Lets go of whoever waits for the log. The server's own draining lets the clients go.
+    package func drain() { feed.drain(reader) }
+
     /// Ends what `start` began.
-    package func stop() { presence.stop() }
+    package func stop() {
+        presence.stop()
+        feed.stop()
+    }
 
     var store: ChatStore {
         guard let store = wiring.withLock({ $0.store }) else {

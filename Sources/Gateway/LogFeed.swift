@@ -19,11 +19,31 @@ final class LogFeed: Sendable {
         let reply: Router.Reply
     }
 
+    private struct State {
+        var waiters: [Waiter] = []
+        var isDraining = false
+        var ticker: WorkerThread?
+    }
+
     private let lastSerial = Atomic(0)
-    private let waiters = Mutex<[Waiter]>([])
+    private let state = Mutex(State())
+    private let isStopping = Atomic(false)
     private let pool = WorkerPool(name: "log-feed", threads: 2, limit: 256)
     /// Services that may wait at once; more are answered at once.
     private static let maxWaiters = 128
+    /// How late a wait may end: it is given in whole seconds.
+    private static let tick: Duration = .milliseconds(100)
+
+    /// Begins to end the waits that are over.
+    func start(_ reader: ChatReader) {
+        let ticker = WorkerThread(name: "log-feed-clock") { [self] in
+            while !isStopping.load(ordering: .relaxed) {
+                SystemClock.sleep(LogFeed.tick)
+                expire(reader, now: SystemClock.now())
+            }
+        }
+        state.withLock { $0.ticker = ticker }
+    }
 
     /// Answers with the entries after a position, or when there are some, or after `wait`.
     func read(
@@ -38,24 +58,41 @@ final class LogFeed: Sendable {
 
     /// New entries are in the log.
     func committed(_ reader: ChatReader) {
-        let woken = waiters.withLock { waiters in
-            defer { waiters = [] }
-            return waiters
+        answerAll(reader) { _ in }
+    }
+
+    /// Answers all who wait, and whoever comes later at once: a stop need not wait for them.
+    func drain(_ reader: ChatReader) { answerAll(reader) { $0.isDraining = true } }
+
+    /// Ends the threads.
+    func stop() {
+        isStopping.store(true, ordering: .relaxed)
+        let ticker = state.withLock { state in
+            defer { state.ticker = nil }
+            return state.ticker
+        }
+        ticker?.join()
+        pool.stop()
+    }
+
+    private func answerAll(_ reader: ChatReader, _ change: (inout State) -> Void) {
+        let woken = state.withLock { state in
+            change(&state)
+            defer { state.waiters = [] }
+            return state.waiters
         }
         for waiter in woken { answer(waiter, reader, mayWait: false) }
     }
 
     /// Answers those whose wait is over.
-    func expire(_ reader: ChatReader, now: Instant) {
-        let due = waiters.withLock { waiters in
-            let due = waiters.filter { $0.deadline <= now }
-            if !due.isEmpty { waiters.removeAll { $0.deadline <= now } }
+    private func expire(_ reader: ChatReader, now: Instant) {
+        let due = state.withLock { state in
+            let due = state.waiters.filter { $0.deadline <= now }
+            if !due.isEmpty { state.waiters.removeAll { $0.deadline <= now } }
             return due
         }
         for waiter in due { answer(waiter, reader, mayWait: false) }
     }
-
-    func stop() { pool.stop() }
 
     private func answer(_ waiter: Waiter, _ reader: ChatReader, mayWait: Bool) {
         let accepted = pool.submit { [self] in
@@ -76,20 +113,19 @@ final class LogFeed: Sendable {
     }
 
     private func register(_ waiter: Waiter) -> Bool {
-        waiters.withLock { waiters in
-            guard waiters.count < LogFeed.maxWaiters else { return false }
-            waiters.append(waiter)
+        state.withLock { state in
+            guard !state.isDraining, state.waiters.count < LogFeed.maxWaiters else { return false }
+            state.waiters.append(waiter)
             return true
         }
     }
 
     /// False when somebody else has taken the waiter and answers it.
     private func unregister(_ waiter: Waiter) -> Bool {
-        waiters.withLock { waiters in
-            guard let index = waiters.firstIndex(where: { $0.serial == waiter.serial }) else {
-                return false
-            }
-            waiters.remove(at: index)
+        state.withLock { state in
+            guard let index = state.waiters.firstIndex(where: { $0.serial == waiter.serial })
+            else { return false }
+            state.waiters.remove(at: index)
             return true
         }
     }
