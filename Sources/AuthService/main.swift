@@ -14,11 +14,6 @@ internal import Store
 internal import Synchronization
 internal import Timing
 
-/// An option that no type could check.
-struct ConfigurationError: Error, CustomStringConvertible {
-    let description: String
-}
-
 /// Does something once a second until told to stop.
 final class Ticker: Sendable {
     private let isStopping = Atomic(false)
@@ -50,8 +45,8 @@ final class Ticker: Sendable {
 func registerClients(_ server: AuthorizationServer, _ settings: Settings, secrets: String) throws {
     let uris = settings[AuthOptions.redirectURIs]
     if let uri = uris.first(where: { !RedirectURI.isRegistrable($0) }) {
-        throw ConfigurationError(
-            description: "AUTH_WEB_REDIRECT_URIS: \(uri) is neither https nor http on this machine")
+        throw SettingProblem(
+            "AUTH_WEB_REDIRECT_URIS: \(uri) is neither https nor http on this machine")
     }
     try server.register(
         Client(
@@ -91,7 +86,12 @@ func build(_ context: ServiceContext) throws -> ServiceParts {
     let feed = try AuthLogFeed(store: store)
     var checks: [HealthCheck] = []
     let redis = settings[CommonSettings.redisURL]
-    let bus = redis.isEmpty ? nil : try RedisBus(url: redis, metrics: context.metrics)
+    let bus: RedisBus? =
+        redis.isEmpty
+        ? nil
+        : try context.blaming(CommonSettings.redisURL) {
+            try RedisBus(url: redis, metrics: context.metrics)
+        }
     if let bus {
         let instance = SecureRandom.token(bytes: 6)
         feed.onEntries { entries in

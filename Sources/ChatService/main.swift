@@ -34,16 +34,14 @@ private enum Keys {
     ]
 }
 
-private struct MissingSecret: Error, CustomStringConvertible {
-    let description = "CHAT_SERVICE_SECRET or CHAT_SERVICE_SECRET_FILE must be set"
-}
-
 ServiceHost.run(
     Settings.Program(name: "ChatService", summary: "Real-time rooms over Socket.IO."),
     name: "chat", keys: Keys.all
 ) { context in
     let settings = context.settings
-    guard let secret = settings[Keys.secret] else { throw MissingSecret() }
+    guard let secret = settings[Keys.secret] else {
+        throw SettingProblem("CHAT_SERVICE_SECRET or CHAT_SERVICE_SECRET_FILE must be set")
+    }
     let directory = settings[Keys.dataDirectory]
     try DataDirectory.prepare(directory)
 
@@ -54,7 +52,11 @@ ServiceHost.run(
             clientID: "chat-service", secret: secret.exposed), log: context.logger)
     let redis = settings[CommonSettings.redisURL]
     let bus: any Bus =
-        redis.isEmpty ? LocalBus() : try RedisBus(url: redis, metrics: context.metrics)
+        redis.isEmpty
+        ? LocalBus()
+        : try context.blaming(CommonSettings.redisURL) {
+            try RedisBus(url: redis, metrics: context.metrics)
+        }
     let instance = Hex.string(SecureRandom.bytes(8))
 
     var configuration = GatewayConfiguration(
@@ -96,7 +98,7 @@ ServiceHost.run(
             gateway.start(mailboxes: server.mailboxes)
             authority.start()
         },
-        draining: {},
+        draining: { gateway.drain() },
         stopped: {
             authority.stop()
             gateway.stop()

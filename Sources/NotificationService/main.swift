@@ -72,7 +72,11 @@ ServiceHost.run(
 
     let redisURL = settings[CommonSettings.redisURL]
     let bus: (any Bus)? =
-        redisURL.isEmpty ? nil : try RedisBus(url: redisURL, metrics: context.metrics)
+        redisURL.isEmpty
+        ? nil
+        : try context.blaming(CommonSettings.redisURL) {
+            try RedisBus(url: redisURL, metrics: context.metrics)
+        }
 
     let issuer = settings[NotificationSettings.issuer]
     let authority = TokenAuthority(

@@ -23,6 +23,18 @@ package struct ServiceContext: Sendable {
         if settings[CommonSettings.unlimited] { configuration.maxConnectionsPerAddress = nil }
         return configuration
     }
+
+    /// Makes something of an option whose text only its user can judge.
+    /// - Throws: `SettingProblem` that names the option and says what `body` threw.
+    package func blaming<Value, Result>(
+        _ key: SettingKey<Value>, _ body: () throws -> Result
+    ) throws(SettingProblem) -> Result {
+        do {
+            return try body()
+        } catch {
+            throw SettingProblem("\(key.name) is \(error)")
+        }
+    }
 }
 
 /// What a service hands over to be run.

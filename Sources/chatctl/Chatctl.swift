@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import ArgumentParser
+internal import Glibc
 internal import ServiceRuntime
 
 /// The operator's tool.
@@ -13,4 +14,19 @@ struct Chatctl: ParsableCommand {
             UpCommand.self, TokenCommand.self, UserCommand.self, SendCommand.self, TailCommand.self,
             KeysCommand.self, BenchCommand.self,
         ])
+
+    /// What every command does, but being called wrongly is one line, as it is of the services.
+    static func main() {
+        do {
+            var command = try parseAsRoot()
+            try command.run()
+        } catch {
+            guard exitCode(for: error).rawValue == Settings.usageExitCode else {
+                exit(withError: error)
+            }
+            let line = message(for: error).split(separator: "\n").joined(separator: " ")
+            StandardStreams.error("chatctl: \(line) (try --help)\n")
+            Glibc.exit(Settings.usageExitCode)
+        }
+    }
 }

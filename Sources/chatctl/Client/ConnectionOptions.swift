@@ -30,7 +30,8 @@ struct ConnectionOptions: ParsableArguments {
             return try Accounts(dataDirectory: dataDir).tokens(
                 names: [user], lifetime: .seconds(3600))[0]
         }
-        if let token = getenv("CHAT_TOKEN") { return String(cString: token) }
+        // Set but empty counts as not set, as for every option.
+        if let token = getenv("CHAT_TOKEN"), token.pointee != 0 { return String(cString: token) }
         throw ValidationError("Give --token, --user or the environment variable CHAT_TOKEN.")
     }
 }

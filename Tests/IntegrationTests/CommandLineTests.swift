@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: MIT
+import TestSupport
+import Testing
+
+/// Programs that are called wrongly say so in one line and exit with 64.
+@Suite struct CommandLineTests {
+    struct Mistake: Sendable, CustomTestStringConvertible {
+        let program: String
+        var arguments: [String] = []
+        var environment: [String: String] = [:]
+        /// What the line must name.
+        let named: String
+
+        var testDescription: String {
+            "\(program) \(arguments) \(environment.filter { !$0.key.hasSuffix("SECRET") })"
+        }
+    }
+
+    static let secret = String(repeating: "s", count: 40)
+
+    static let mistakes: [Mistake] =
+        [
+            ("ChatService", "CHAT"), ("AuthService", "AUTH"),
+            ("NotificationService", "NOTIFICATION"),
+        ].flatMap { program, prefix in
+            let secret = ["\(prefix)_SERVICE_SECRET": CommandLineTests.secret]
+            func mistake(_ arguments: [String], named: String) -> Mistake {
+                Mistake(
+                    program: program, arguments: arguments, environment: secret, named: named)
+            }
+            func mistake(_ name: String, _ value: String) -> Mistake {
+                Mistake(
+                    program: program, environment: secret.merging([name: value]) { $1 }, named: name
+                )
+            }
+            return [
+                mistake(["--nonsense"], named: "--nonsense"), mistake(["file"], named: "file"),
+                mistake(["--\(prefix.lowercased())-port", "http"], named: "-port"),
+                mistake(["--log-level"], named: "--log-level"), mistake("\(prefix)_PORT", "70000"),
+                mistake("LOG_LEVEL", "loud"), mistake("LOG_FORMAT", "xml"),
+                mistake("REDIS_URL", "http://127.0.0.1"), mistake("REDIS_URL", "redis://:@x:1/x"),
+                mistake("UNLIMITED", "perhaps"), mistake("AUTH_ISSUER", "here"),
+            ]
+        } + [
+            Mistake(program: "ChatService", named: "CHAT_SERVICE_SECRET"),
+            Mistake(
+                program: "ChatService", environment: ["CHAT_SERVICE_SECRET": "short"],
+                named: "CHAT_SERVICE_SECRET"),
+            Mistake(program: "NotificationService", named: "NOTIFICATION_SERVICE_SECRET"),
+            Mistake(
+                program: "NotificationService",
+                environment: [
+                    "NOTIFICATION_SERVICE_SECRET": secret,
+                    "NOTIFICATION_ALLOW_NETWORKS": "10.0.0.0/99",
+                ], named: "NOTIFICATION_ALLOW_NETWORKS"),
+            Mistake(
+                program: "AuthService", environment: ["AUTH_WEB_REDIRECT_URIS": "ftp://x"],
+                named: "AUTH_WEB_REDIRECT_URIS"),
+            Mistake(program: "chatctl", arguments: ["--nonsense"], named: "--nonsense"),
+            Mistake(program: "chatctl", arguments: ["dance"], named: "dance"),
+            Mistake(program: "chatctl", arguments: ["up", "--chat-port", "70000"], named: "70000"),
+            Mistake(
+                program: "chatctl", arguments: ["token", "--ttl", "0", "--user", "a"],
+                named: "--ttl"),
+            Mistake(program: "chatctl", arguments: ["send", "x"], named: "--room"),
+            Mistake(
+                program: "chatctl", arguments: ["tail"], environment: ["CHAT_TOKEN": ""],
+                named: "CHAT_TOKEN"),
+        ]
+
+    @Test(arguments: mistakes)
+    func aMistakeIsOneLineAnd64(_ mistake: Mistake) throws {
+        let folder = try TemporaryDirectory()
+        // Should it start after all, then not in the folder of the one who tests.
+        let directories = ["CHAT", "AUTH", "NOTIFICATION"].map {
+            ("\($0)_DATA_DIR", folder.file("data"))
+        }
+        let program = try Program(
+            mistake.program, arguments: mistake.arguments,
+            environment: Dictionary(uniqueKeysWithValues: directories)
+                .merging(mistake.environment) { $1 },
+            output: folder.file("out"), errors: folder.file("err"))
+        #expect(program.wait() == .exited(64))
+        let said = TextFile.read(folder.file("err"))
+        #expect(said.split(separator: "\n").count == 1, "\(said)")
+        #expect(said.contains(mistake.named), "\(said)")
+        #expect(TextFile.read(folder.file("out")) == "")
+    }
+}
