@@ -7,7 +7,7 @@ internal import Synchronization
 internal import Timing
 
 /// Why a server could not start.
-package enum ServerError: Error, Sendable, CustomStringConvertible {
+package enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The address cannot be listened on; `code` is the errno.
     case cannotListen(host: String, port: Int, code: Int32)
 
@@ -71,6 +71,13 @@ package final class Server: Sendable {
     package func start() throws(ServerError) {
         var port = UInt16(configuration.port)
         var listeners: [Int32] = []
+        // Listeners of one port share it with those of any process of this user: a second server would
+        // start without a word and take every other connection. Without SO_REUSEPORT it is told.
+        let probe = clinux_listen(configuration.host, &port, 1, 0)
+        guard probe >= 0 else {
+            throw .cannotListen(host: configuration.host, port: configuration.port, code: -probe)
+        }
+        _ = clinux_close(probe)
         for _ in 0..<max(1, configuration.loops) {
             let listener = clinux_listen(configuration.host, &port, 4096, 1)
             guard listener >= 0 else {

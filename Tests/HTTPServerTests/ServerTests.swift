@@ -230,6 +230,16 @@ final class Running {
         #expect(RawClient(port: running.port).readToEnd() == "")
     }
 
+    @Test func aPortThatIsTakenIsRefused() throws {
+        let running = try Running(loops: 2, routes: Self.hello)
+        #expect(
+            throws: ServerError.cannotListen(
+                host: "127.0.0.1", port: running.port, code: EADDRINUSE)
+        ) {
+            _ = try Running({ $0.port = running.port }, routes: Self.hello)
+        }
+    }
+
     @Test func drainLetsWhatIsUnderWayFinish() throws {
         let running = try Running({ $0.closeTimeout = .milliseconds(100) }, routes: Self.hello)
         let idle = RawClient(port: running.port)
