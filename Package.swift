@@ -69,6 +69,7 @@ let package = Package(
         // Pure layers: bytes and time in, steps out.
         library("Bytes"),
         library("Timing"),
+        library("Addresses"),
         library("JSON", ["Bytes"]),
         library("HTTP1", ["Bytes", "Timing"]),
         library("WebSocket", ["Bytes", "Timing", "HTTP1", "Crypto", "CZlib"]),
@@ -82,12 +83,16 @@ let package = Package(
         library("Reactor", ["Bytes", "Timing", "CLinux", deque]),
         library(
             "HTTPServer",
-            ["Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics", deque]),
-        library("HTTPClient", ["Bytes", "JSON", "CCurl"]),
+            [
+                "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics",
+                deque,
+            ]),
+        library("HTTPClient", ["Addresses", "Bytes", "JSON", "CCurl"]),
         library(
             "ServiceRuntime",
             [
-                "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient", "Reactor",
+                "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient",
+                "Reactor",
                 "Metrics", "JWT",
                 "Crypto", log,
             ]),
@@ -120,8 +125,8 @@ let package = Package(
         library(
             "Webhooks",
             [
-                "Bytes", "Timing", "JSON", "Crypto", "ChatCore", "Store", "HTTPClient", "HTTP1",
-                "Metrics", "Reactor",
+                "Addresses", "Bytes", "Timing", "JSON", "Crypto", "ChatCore", "Store",
+                "HTTPClient", "HTTP1", "Metrics", "Reactor",
             ]),
         library(
             "NotificationAPI",
@@ -157,6 +162,7 @@ let package = Package(
             swiftSettings: strict),
         tests("Bytes"),
         tests("Timing"),
+        tests("Addresses"),
         tests("JSON", ["Bytes"]),
         tests("HTTP1", ["Bytes", "Timing"]),
         tests("WebSocket", ["Bytes", "Timing", "HTTP1", "Crypto"]),
@@ -167,11 +173,12 @@ let package = Package(
         tests("chatctl", ["Bytes", "JSON"]),
         tests("Reactor", ["Bytes", "Timing"]),
         tests(
-            "HTTPServer", ["Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics"]),
-        tests("HTTPClient", ["Bytes", "JSON"]),
+            "HTTPServer",
+            ["Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics"]),
+        tests("HTTPClient", ["Addresses", "Bytes", "JSON"]),
         tests(
             "ServiceRuntime",
-            ["Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "Metrics", "JWT", log]),
+            ["Addresses", "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "Metrics", "JWT", log]),
         tests("ChatCore", ["Bytes", "Timing", "JSON"]),
         tests("JWT", ["Bytes", "JSON", "Crypto", "Timing"]),
         tests("OAuth", ["Bytes", "JSON", "JWT", "Crypto", "Timing"]),
@@ -193,14 +200,14 @@ let package = Package(
         tests(
             "Webhooks",
             [
-                "Bytes", "Timing", "JSON", "Crypto", "ChatCore", "Store", "HTTPClient", "HTTP1",
-                "Metrics",
+                "Addresses", "Bytes", "Timing", "JSON", "Crypto", "ChatCore", "Store",
+                "HTTPClient", "HTTP1", "Metrics",
             ]),
         tests(
             "NotificationAPI",
             [
-                "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient", "Webhooks",
-                "Crypto", "JWT", "Store",
+                "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient",
+                "Webhooks", "Crypto", "JWT", "Store",
                 "Bus", "ChatCore", "Metrics", "ServiceRuntime",
             ]),
         .testTarget(

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Addresses
 internal import CCurl
 internal import Glibc
 

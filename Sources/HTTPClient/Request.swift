@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+package import Addresses
 
 /// One request to another server. A value: `perform` reads it and keeps nothing.
 package struct Request: Sendable {

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Addresses
 internal import Glibc
 
 /// What libcurl's callbacks of one request write to. Kept alive by `perform`; the callbacks hold it

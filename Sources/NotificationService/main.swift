@@ -26,8 +26,8 @@ enum NotificationSettings {
         "AUTH_ISSUER", default: "", help: "The issuer that tokens name; AUTH_URL when empty.")
     static let secret = SettingKey.secret(
         "NOTIFICATION_SERVICE_SECRET", help: "This service's secret at AuthService.")
-    static let allowedNetworks = SettingKey.list(
-        "NOTIFICATION_ALLOW_NETWORKS", placeholder: "CIDR,CIDR",
+    static let allowedNetworks = SettingKey.networks(
+        "NOTIFICATION_ALLOW_NETWORKS",
         help: "Networks that webhooks may reach though they are not global.")
     static let allowsHTTP = SettingKey.bool(
         "NOTIFICATION_ALLOW_HTTP", help: "Lets webhooks go to http:// too: for development.")
@@ -52,16 +52,11 @@ ServiceHost.run(
         Usage.refuse(
             "NOTIFICATION_SERVICE_SECRET or NOTIFICATION_SERVICE_SECRET_FILE is missing")
     }
-    let allowed = settings[NotificationSettings.allowedNetworks].map { text in
-        guard let range = NetworkRange(text) else {
-            Usage.refuse("NOTIFICATION_ALLOW_NETWORKS \"\(text)\" is no network such as 10.0.0.0/8")
-        }
-        return range
-    }
+    let allowed = settings[NotificationSettings.allowedNetworks]
     if !allowed.isEmpty {
         log.warning(
             "webhooks may reach networks that are not global",
-            metadata: ["networks": "\(settings[NotificationSettings.allowedNetworks])"])
+            metadata: ["networks": "\(allowed)"])
     }
 
     let directory = settings[NotificationSettings.dataDirectory]

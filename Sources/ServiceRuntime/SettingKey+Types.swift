@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Addresses
 
 extension SettingKey where Value == Int {
     /// A TCP port, 0 to 65535; 0 lets the kernel choose.
@@ -117,15 +118,25 @@ extension SettingKey where Value == [String] {
         SettingKey(
             name: name, placeholder: placeholder, help: help,
             fallback: fallback.joined(separator: ","), source: .plain
-        ) { (text) throws(SettingProblem) in
-            guard let text, !text.isEmpty else { return [] }
-            var items: [String] = []
-            for part in text.split(separator: ",", omittingEmptySubsequences: false) {
-                let item = part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
-                guard !item.isEmpty else { throw SettingProblem("has an empty place in its list") }
-                items.append(String(item))
+        ) { (text) throws(SettingProblem) in try ListText.items(text) }
+    }
+}
+
+extension SettingKey where Value == [NetworkRange] {
+    /// Networks in CIDR notation separated by commas, none by default; a bare address is a network of
+    /// one.
+    package static func networks(_ name: String, help: String) -> SettingKey {
+        SettingKey(name: name, placeholder: "CIDR,CIDR", help: help, fallback: "", source: .plain) {
+            (text) throws(SettingProblem) in
+            var ranges: [NetworkRange] = []
+            for (index, item) in try ListText.items(text).enumerated() {
+                guard let range = NetworkRange(item) else {
+                    throw SettingProblem(
+                        "has no network such as 10.0.0.0/8 or fd00::/8 in place \(index + 1)")
+                }
+                ranges.append(range)
             }
-            return items
+            return ranges
         }
     }
 }
@@ -162,6 +173,21 @@ extension SettingKey where Value == Secret? {
             }
             return Secret(text)
         }
+    }
+}
+
+/// Lists as configuration writes them.
+enum ListText {
+    /// The parts between commas without the blanks around them; none of an empty text.
+    static func items(_ text: String?) throws(SettingProblem) -> [String] {
+        guard let text, !text.isEmpty else { return [] }
+        var items: [String] = []
+        for part in text.split(separator: ",", omittingEmptySubsequences: false) {
+            let item = part.drop { $0 == " " }.reversed().drop { $0 == " " }.reversed()
+            guard !item.isEmpty else { throw SettingProblem("has an empty place in its list") }
+            items.append(String(item))
+        }
+        return items
     }
 }
 

@@ -1,49 +1,5 @@
 // SPDX-License-Identifier: MIT
-package import HTTPClient
-
-/// A range of addresses in CIDR notation (RFC 4632, RFC 4291 §2.3).
-package struct NetworkRange: Hashable, Sendable {
-    package let base: IPAddress
-    /// 0 to 32 or 0 to 128.
-    package let prefixLength: Int
-
-    /// Reads `10.0.0.0/8` or `fd00::/8`; a bare address is a range of one. Nil for anything else,
-    /// also when bits behind the prefix are set, which is a typing error as a rule.
-    package init?(_ text: some StringProtocol) {
-        let parts = text.split(separator: "/", omittingEmptySubsequences: false)
-        guard let first = parts.first, parts.count <= 2, let base = IPAddress(String(first)) else {
-            return nil
-        }
-        let width = if case .v4 = base { 32 } else { 128 }
-        var length = width
-        if parts.count == 2 {
-            guard parts[1].utf8.allSatisfy({ (0x30...0x39).contains($0) }),
-                let number = Int(parts[1]), number <= width
-            else { return nil }
-            length = number
-        }
-        guard NetworkRange.masked(base, length) == base else { return nil }
-        self.base = base
-        prefixLength = length
-    }
-
-    package func contains(_ address: IPAddress) -> Bool {
-        switch (base, address) {
-        case (.v4, .v4), (.v6, .v6): NetworkRange.masked(address, prefixLength) == base
-        default: false
-        }
-    }
-
-    private static func masked(_ address: IPAddress, _ length: Int) -> IPAddress {
-        // Swift's smart shifts give 0 for a shift by the full width, which is what length 0 means.
-        switch address {
-        case .v4(let bits): return .v4(bits & (~0 << UInt32(32 - length)))
-        case .v6(let high, let low):
-            let upper = length >= 64 ? high : high & (~0 << UInt64(64 - length))
-            return .v6(high: upper, low: length <= 64 ? 0 : low & (~0 << UInt64(128 - length)))
-        }
-    }
-}
+package import Addresses
 
 /// Which addresses a webhook may be sent to. Asked for each address at the moment of the connect.
 ///
@@ -63,7 +19,7 @@ package struct AddressPolicy: Sendable {
     }
 
     package func admits(_ address: IPAddress, port: UInt16) -> Bool {
-        let address = AddressPolicy.unmapped(address)
+        let address = address.unmapped
         if allowed.contains(where: { $0.contains(address) }) {
             return !refusedPorts.contains(port)
         }
@@ -77,14 +33,6 @@ package struct AddressPolicy: Sendable {
         case .v4: !special4.contains { $0.contains(address) }
         case .v6: globalUnicast6.contains(address) && !special6.contains { $0.contains(address) }
         }
-    }
-
-    /// `::ffff:a.b.c.d` as a.b.c.d (RFC 4291 §2.5.5.2); others as they are.
-    package static func unmapped(_ address: IPAddress) -> IPAddress {
-        if case .v6(0, let low) = address, low >> 32 == 0xFFFF {
-            return .v4(UInt32(truncatingIfNeeded: low))
-        }
-        return address
     }
 
     private static let special4 = ranges([

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-internal import HTTPClient
+internal import Addresses
 
 /// Why a URL cannot be an endpoint's.
 package enum WebhookURLError: Error, Hashable, Sendable, CaseIterable {

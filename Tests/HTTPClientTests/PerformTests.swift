@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Addresses
 internal import JSON
 internal import Synchronization
 internal import TestSupport
@@ -199,29 +200,5 @@ internal import Testing
                     url: "https://127.0.0.1:\(server.port)/", totalTimeout: .milliseconds(300)))
         }
         #expect(server.requests.isEmpty)
-    }
-}
-
-@Suite struct IPAddressTests {
-    @Test(arguments: [
-        ("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "0.0.0.0"), ("255.255.255.255", "255.255.255.255"),
-        ("::1", "::1"), ("2001:DB8:0:0::1", "2001:db8::1"),
-        ("::ffff:127.0.0.1", "::ffff:127.0.0.1"),
-    ])
-    func readsAndWrites(_ text: String, _ plain: String) throws {
-        #expect(try #require(IPAddress(text)).description == plain)
-    }
-
-    @Test(arguments: [
-        "", "127.1", "0x7f000001", "2130706433", "017700000001", "[::1]", "fe80::1%eth0",
-        "127.0.0.1.", "1.2.3.4\0", "256.1.1.1", "example.com",
-    ])
-    func refusesWhatIsNotThePlainNotation(_ text: String) {
-        #expect(IPAddress(text) == nil)
-    }
-
-    @Test func holdsTheBitsInHostOrder() {
-        #expect(IPAddress("10.0.0.1") == .v4(0x0A00_0001))
-        #expect(IPAddress("fe80::1") == .v6(high: 0xFE80_0000_0000_0000, low: 1))
     }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Addresses
 internal import HTTP1
 internal import HTTPServer
 internal import JSON

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Addresses
 internal import HTTPClient
 internal import JSON
 internal import Store

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-internal import HTTPClient
+internal import Addresses
 internal import Testing
 
 @testable internal import Webhooks
@@ -39,28 +39,6 @@ internal import Testing
         #expect(!policy.admits(try #require(IPAddress("::1")), port: 8080))
         #expect(!policy.admits(.v4(0x0A00_0001), port: 8080))
         #expect(policy.admits(.v4(0x0101_0101), port: 3001))
-    }
-
-    @Test(arguments: [
-        "", "10.0.0.0/33", "10.0.0.1/8", "::/129", "10.0.0.0/", "10.0.0.0/+8", "10.0.0.0/8/8",
-        "10/8",
-        "fe80::1/10", "localhost",
-    ])
-    func refusesWhatIsNoRange(_ text: String) {
-        #expect(NetworkRange(text) == nil)
-    }
-
-    @Test func masksAtEveryLength() throws {
-        let all = try #require(NetworkRange("::/0"))
-        #expect(all.contains(.v6(high: .max, low: .max)))
-        #expect(!all.contains(.v4(0)))
-        let half = try #require(NetworkRange("2001:db8::/64"))
-        #expect(half.contains(try #require(IPAddress("2001:db8::ffff:0:0:1"))))
-        #expect(!half.contains(try #require(IPAddress("2001:db8:0:1::1"))))
-        let one = try #require(NetworkRange("2001:db8::1"))
-        #expect(one.contains(try #require(IPAddress("2001:db8::1"))))
-        #expect(!one.contains(try #require(IPAddress("2001:db8::2"))))
-        #expect(try #require(NetworkRange("0.0.0.0/0")).contains(.v4(.max)))
     }
 }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
 
-/// An Internet address as bits, so that ranges can be compared: what the connect hook judges.
+/// An Internet address as bits, so that ranges can be compared.
 package enum IPAddress: Hashable, Sendable {
     /// In host order: 127.0.0.1 is 0x7F000001.
     case v4(UInt32)
@@ -19,32 +19,22 @@ package enum IPAddress: Hashable, Sendable {
         }
         var six = in6_addr()
         guard inet_pton(AF_INET6, text, &six) == 1 else { return nil }
-        self = IPAddress(six)
+        self = withUnsafeBytes(of: six) { IPAddress(v6: $0) }
     }
 
-    init(_ address: in6_addr) {
-        self = withUnsafeBytes(of: address) { bytes in
-            .v6(
-                high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
-                low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
-        }
+    /// Reads the 16 bytes of an IPv6 address as they travel; traps when there are fewer.
+    package init(v6 bytes: UnsafeRawBufferPointer) {
+        self = .v6(
+            high: UInt64(bigEndian: bytes.loadUnaligned(as: UInt64.self)),
+            low: UInt64(bigEndian: bytes.loadUnaligned(fromByteOffset: 8, as: UInt64.self)))
     }
 
-    /// The address and port of a socket address; nil for a family that is neither.
-    static func read(
-        _ address: UnsafePointer<sockaddr>, count: Int
-    ) -> (address: IPAddress, port: UInt16)? {
-        let raw = UnsafeRawPointer(address)
-        switch Int32(address.pointee.sa_family) {
-        case AF_INET where count >= MemoryLayout<sockaddr_in>.size:
-            let four = raw.loadUnaligned(as: sockaddr_in.self)
-            return (.v4(UInt32(bigEndian: four.sin_addr.s_addr)), UInt16(bigEndian: four.sin_port))
-        case AF_INET6 where count >= MemoryLayout<sockaddr_in6>.size:
-            let six = raw.loadUnaligned(as: sockaddr_in6.self)
-            return (IPAddress(six.sin6_addr), UInt16(bigEndian: six.sin6_port))
-        default:
-            return nil
+    /// `::ffff:a.b.c.d` as a.b.c.d (RFC 4291 §2.5.5.2); others as they are.
+    package var unmapped: IPAddress {
+        if case .v6(0, let low) = self, low >> 32 == 0xFFFF {
+            return .v4(UInt32(truncatingIfNeeded: low))
         }
+        return self
     }
 }
 
