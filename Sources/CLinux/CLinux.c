@@ -110,10 +110,17 @@ int clinux_accept(int listener, char *address, size_t capacity) {
         fd = accept4(listener, (struct sockaddr *)&storage, &length, SOCK_NONBLOCK | SOCK_CLOEXEC);
     } while (fd < 0 && errno == EINTR);
     if (fd < 0) return -errno;
-    const void *source = storage.ss_family == AF_INET
-        ? (const void *)&((struct sockaddr_in *)&storage)->sin_addr
-        : (const void *)&((struct sockaddr_in6 *)&storage)->sin6_addr;
-    if (!inet_ntop(storage.ss_family, source, address, (socklen_t)capacity)) address[0] = 0;
+    int family = storage.ss_family;
+    const void *source = &((struct sockaddr_in *)&storage)->sin_addr;
+    if (family == AF_INET6) {
+        const struct in6_addr *v6 = &((struct sockaddr_in6 *)&storage)->sin6_addr;
+        source = v6;
+        if (IN6_IS_ADDR_V4MAPPED(v6)) {
+            family = AF_INET;
+            source = &v6->s6_addr[12];
+        }
+    }
+    if (!inet_ntop(family, source, address, (socklen_t)capacity)) address[0] = 0;
     return fd;
 }
 

@@ -26,7 +26,7 @@ final class Connection: DescriptorHandler, TimerTarget {
     enum Phase { case http, answering, webSocket, draining, closed }
 
     let server: LoopServer
-    let address: String
+    let peer: Peer
     private let descriptor: Int32
     private(set) var registration: Registration?
     private(set) var phase = Phase.http
@@ -61,11 +61,11 @@ final class Connection: DescriptorHandler, TimerTarget {
     private static let unsentBytes = 256 * 1024
 
     init(
-        server: LoopServer, descriptor: Int32, address: String, unread: [UInt8] = []
+        server: LoopServer, descriptor: Int32, peer: Peer, unread: [UInt8] = []
     ) {
         self.server = server
         self.descriptor = descriptor
-        self.address = address
+        self.peer = peer
         self.unread = unread
         parser = RequestParser(limits: server.configuration.http)
     }
@@ -212,7 +212,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         self.head = nil
         let request = HTTPRequest(
             method: head.method, path: head.path, query: head.query, fields: head.fields,
-            body: body, address: address)
+            body: body, address: server.server.proxies.client(of: peer, head.fields))
         body = []
         begin(Exchange(request: request, head: head, connection: self))
     }
@@ -321,24 +321,24 @@ final class Connection: DescriptorHandler, TimerTarget {
         server.forget(registration)
         self.registration = nil
         phase = .closed
-        let (request, head, descriptor, address, unread) = (
-            exchange.request, exchange.head, descriptor, address, unread
+        let (request, head, descriptor, peer, unread) = (
+            exchange.request, exchange.head, descriptor, peer, unread
         )
         let admission = server.server.admission
         let posted = mailboxes[index].post { loop in
             guard let server = loop.attachment as? LoopServer else {
-                admission.leave(address)
+                admission.leave(peer)
                 _ = clinux_close(descriptor)
                 return
             }
             let connection = Connection(
-                server: server, descriptor: descriptor, address: address, unread: unread)
+                server: server, descriptor: descriptor, peer: peer, unread: unread)
             server.adopt(connection)
             guard connection.phase != .closed else { return }
             connection.begin(Exchange(request: request, head: head, connection: connection))
         }
         if !posted {
-            admission.leave(address)
+            admission.leave(peer)
             _ = clinux_close(descriptor)
         }
     }
@@ -526,7 +526,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         server.forget(registration)
         self.registration = nil
         _ = clinux_close(descriptor)
-        server.server.admission.leave(address)
+        server.server.admission.leave(peer)
         outbox.removeAll()
         unread = []
         if let exchange {

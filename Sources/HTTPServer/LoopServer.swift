@@ -68,12 +68,13 @@ package final class LoopServer: DescriptorHandler {
             guard descriptor >= 0 else { continue }  // reset before we came to it
             let name = String(
                 decoding: address.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
-            guard server.admission.enter(name) else {
+            let peer = server.proxies.peer(name)
+            guard server.admission.enter(peer) else {
                 server.refused.increment()
                 _ = clinux_close(descriptor)
                 continue
             }
-            adopt(Connection(server: self, descriptor: descriptor, address: name))
+            adopt(Connection(server: self, descriptor: descriptor, peer: peer))
         }
     }
 
@@ -98,7 +99,7 @@ package final class LoopServer: DescriptorHandler {
 
     func adopt(_ connection: Connection) {
         guard let registration = connection.open() else {
-            server.admission.leave(connection.address)
+            server.admission.leave(connection.peer)
             return
         }
         connections[registration.index] = connection

@@ -27,6 +27,7 @@ package final class Server: Sendable {
     package let configuration: ServerConfiguration
     let router: Router
     let admission: Admission
+    let proxies: TrustedProxies
     let workers: WorkerPool
     let requests: Counter
     let refused: Counter
@@ -48,6 +49,7 @@ package final class Server: Sendable {
         self.configuration = configuration
         self.router = router
         makeStreams = streams
+        proxies = TrustedProxies(configuration.trustedProxies)
         admission = Admission(
             total: configuration.maxConnections, perAddress: configuration.maxConnectionsPerAddress)
         workers = WorkerPool(
@@ -131,7 +133,7 @@ package final class Server: Sendable {
     }
 }
 
-/// Counts connections over all loops, in all and by address.
+/// Counts connections over all loops: in all, and by address those that are not a trusted proxy's.
 final class Admission: Sendable {
     private struct State {
         var count = 0
@@ -150,23 +152,24 @@ final class Admission: Sendable {
     var count: Int { state.withLock { $0.count } }
 
     /// Counts a connection in. False past either limit.
-    func enter(_ address: String) -> Bool {
+    func enter(_ peer: Peer) -> Bool {
         state.withLock { state in
             guard state.count < total else { return false }
-            if let perAddress {
-                guard state.byAddress[address, default: 0] < perAddress else { return false }
-                state.byAddress[address, default: 0] += 1
+            if let perAddress, !peer.isProxy {
+                guard state.byAddress[peer.address, default: 0] < perAddress else { return false }
+                state.byAddress[peer.address, default: 0] += 1
             }
             state.count += 1
             return true
         }
     }
 
-    func leave(_ address: String) {
+    func leave(_ peer: Peer) {
         state.withLock { state in
             state.count -= 1
-            guard perAddress != nil, let count = state.byAddress[address] else { return }
-            state.byAddress[address] = count > 1 ? count - 1 : nil
+            guard perAddress != nil, !peer.isProxy, let count = state.byAddress[peer.address]
+            else { return }
+            state.byAddress[peer.address] = count > 1 ? count - 1 : nil
         }
     }
 }

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+package import Addresses
 package import HTTP1
 package import WebSocket
 
@@ -17,8 +18,11 @@ package struct ServerConfiguration: Sendable {
     /// Connections over all loops; more are closed at once. The default leaves descriptors for
     /// databases below the common hard limit of 20,000.
     package var maxConnections: Int = 19_000
-    /// Connections from one address. Nil: no bound (load tests, a proxy in front).
+    /// Connections from one address, trusted proxies excepted. Nil: no bound (load tests).
     package var maxConnectionsPerAddress: Int? = 512
+    /// Proxies in front of this server. What `X-Forwarded-For` of a request says is believed from
+    /// these and ignored from anybody else. Empty: clients come directly.
+    package var trustedProxies: [NetworkRange] = []
     package var http: HTTPLimits = HTTPLimits()
     package var webSocket: WebSocketLimits = WebSocketLimits()
     /// From the first byte of a request to the end of its head.

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+package import Addresses
 package import Logging
 
 /// The options that all services share.
@@ -13,11 +14,14 @@ package enum CommonSettings {
     package static let redisURL = SettingKey.url(
         "REDIS_URL", default: "", schemes: ["redis"],
         help: "Redis for announcements between processes; without it they pull from the logs.")
+    package static let trustedProxies = SettingKey.networks(
+        "TRUSTED_PROXIES", help: "Proxies whose X-Forwarded-For is believed; from others it is not."
+    )
     package static let unlimited = SettingKey.bool(
         "UNLIMITED", help: "No rate and connection limits: for load tests only.")
 
     /// All of them, in the order help shows them.
     package static let keys: [any SettingDeclaration] = [
-        host, logFormat, logLevel, redisURL, unlimited,
+        host, logFormat, logLevel, redisURL, trustedProxies, unlimited,
     ]
 }

@@ -13,13 +13,14 @@ package struct ServiceContext: Sendable {
     package let logger: Logger
     package let metrics: MetricsRegistry
 
-    /// How the server listens: host, port and limits as the common options say. Without limits when
-    /// `UNLIMITED` is set.
+    /// How the server listens: host, port, trusted proxies and limits as the common options say.
+    /// Without limits when `UNLIMITED` is set.
     package func serverConfiguration(port: Int, loops: Int = 1, workers: Int = 4)
         -> ServerConfiguration
     {
         var configuration = ServerConfiguration(
             host: settings[CommonSettings.host], port: port, loops: loops, workers: workers)
+        configuration.trustedProxies = settings[CommonSettings.trustedProxies]
         if settings[CommonSettings.unlimited] { configuration.maxConnectionsPerAddress = nil }
         return configuration
     }

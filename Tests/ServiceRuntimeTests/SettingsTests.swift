@@ -1,4 +1,8 @@
 // SPDX-License-Identifier: MIT
+import Addresses
+import HTTPServer
+import Logging
+import Metrics
 import Testing
 
 @testable import ServiceRuntime
@@ -18,10 +22,11 @@ struct SettingsTests {
     static let issuer = SettingKey.url(
         "AUTH_URL", default: "http://127.0.0.1:3002", help: "Issuer.")
     static let origins = SettingKey.list("ORIGINS", help: "Origins.")
+    static let networks = SettingKey.networks("NETWORKS", help: "Networks.")
     static let mode = SettingKey<Mode>.choice("MODE", default: .open, help: "Mode.")
     static let secret = SettingKey.secret("KEY", minimumBytes: 4, help: "Key.")
     static let keys: [any SettingDeclaration] = [
-        port, loops, loud, wait, path, redis, issuer, origins, mode, secret,
+        port, loops, loud, wait, path, redis, issuer, origins, networks, mode, secret,
     ]
     static let program = Settings.Program(name: "chat", summary: "Chats.", version: "1.2.3")
 
@@ -58,6 +63,7 @@ struct SettingsTests {
         #expect(settings[Self.path] == "./data")
         #expect(settings[Self.redis] == "")
         #expect(settings[Self.origins] == [])
+        #expect(settings[Self.networks] == [])
         #expect(settings[Self.mode] == .open)
         #expect(settings[Self.secret] == nil)
     }
@@ -95,6 +101,15 @@ struct SettingsTests {
         (["--wait", "2h"], "--wait \"2h\" is no time such as 250ms, 30s, 5m (1ms to 1h)"),
         (["--mode", "ajar"], "--mode \"ajar\" is none of open|closed"),
         (["--data-dir="], "--data-dir \"\" is empty"),
+        (
+            ["--networks", "10.0.0.0/8,10.0.0.1/8"],
+            "--networks \"10.0.0.0/8,10.0.0.1/8\" has no network such as 10.0.0.0/8 or fd00::/8 in place 2"
+        ),
+        (
+            ["--networks", "proxy"],
+            "--networks \"proxy\" has no network such as 10.0.0.0/8 or fd00::/8 in place 1"
+        ),
+        (["--networks", "::1,"], "--networks \"::1,\" has an empty place in its list"),
         (["--origins", "a,,b"], "--origins \"a,,b\" has an empty place in its list"),
         (
             ["--redis-url", "http://r"],
@@ -191,5 +206,19 @@ struct SettingsTests {
 
     @Test func listsAreSplitAtCommasAndTrimmed() throws {
         #expect(try read(["--origins", "a, b ,c"])[Self.origins] == ["a", "b", "c"])
+        #expect(
+            try read(["--networks", "10.0.0.0/8, ::1"])[Self.networks]
+                == [NetworkRange("10.0.0.0/8"), NetworkRange("::1/128")])
+    }
+
+    @Test func everyServiceKnowsItsProxies() throws {
+        let settings = try Settings(
+            program: Self.program, keys: CommonSettings.keys, arguments: [],
+            environment: ["TRUSTED_PROXIES": "172.29.77.0/24"]
+        ) { (_) throws(SettingProblem) in "" }
+        let context = ServiceContext(
+            settings: settings, logger: Logger(label: "test"), metrics: MetricsRegistry())
+        #expect(
+            context.serverConfiguration(port: 0).trustedProxies == [NetworkRange("172.29.77.0/24")])
     }
 }

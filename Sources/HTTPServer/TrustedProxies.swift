@@ -1,0 +1,91 @@
+// SPDX-License-Identifier: MIT
+internal import Addresses
+internal import HTTP1
+
+/// Who is at the other end of a connection.
+struct Peer: Hashable, Sendable {
+    /// Numeric, without port.
+    let address: String
+    /// Whether it is a trusted proxy: it speaks for many clients, so that neither its connections nor
+    /// its requests are one client's.
+    let isProxy: Bool
+}
+
+/// The proxies whose word about a client's address is taken.
+///
+/// Only `X-Forwarded-For` is read. A proxy that writes it as a rule hands a `Forwarded` field of the
+/// client on untouched, and the other way round; a server that believes both believes the client.
+struct TrustedProxies: Sendable {
+    private let ranges: [NetworkRange]
+
+    init(_ ranges: [NetworkRange]) { self.ranges = ranges }
+
+    func peer(_ address: String) -> Peer {
+        guard !ranges.isEmpty, let number = IPAddress(address) else {
+            return Peer(address: address, isProxy: false)
+        }
+        return Peer(address: address, isProxy: trusts(number))
+    }
+
+    /// The address a request comes from, numeric and without port.
+    ///
+    /// Each proxy appends whom it was called by, so the list is believed from its right end to the
+    /// first address that is no trusted proxy: that one was written by a proxy of ours, and whatever
+    /// stands left of it by somebody else. When all are trusted it is the left-most, a client inside
+    /// our own network. A part that is no address on the way there makes the whole list worthless:
+    /// then, and without a list, it is the peer's.
+    func client(of peer: Peer, _ fields: HTTPFields) -> String {
+        guard peer.isProxy else { return peer.address }
+        var farthest: IPAddress?
+        // Lines of one name are one list, in order (RFC 9110 §5.3).
+        for line in fields.all("x-forwarded-for").reversed() {
+            for part in line.split(separator: ",").reversed() {
+                let text = TrustedProxies.trimmed(part)
+                if text.isEmpty { continue }  // empty list elements are skipped, RFC 9110 §5.6.1.2
+                guard let address = TrustedProxies.node(text)?.unmapped else { return peer.address }
+                farthest = address
+                if !trusts(address) { return address.description }
+            }
+        }
+        return farthest?.description ?? peer.address
+    }
+
+    private func trusts(_ address: IPAddress) -> Bool {
+        ranges.contains { $0.contains(address) }
+    }
+
+    /// An address as proxies write it: plain, or with a port behind it, which puts IPv6 in brackets.
+    private static func node(_ text: Substring) -> IPAddress? {
+        if let address = IPAddress(String(text)) { return address }
+        let host: Substring
+        let isBracketed = text.first == "["
+        if isBracketed {
+            guard let end = text.firstIndex(of: "]") else { return nil }
+            host = text[..<end].dropFirst()
+            guard isPort(text[end...].dropFirst()) else { return nil }
+        } else {
+            guard let colon = text.firstIndex(of: ":") else { return nil }
+            host = text[..<colon]
+            guard isPort(text[colon...]) else { return nil }
+        }
+        switch IPAddress(String(host)) {
+        case .v4(let bits)? where !isBracketed: return .v4(bits)
+        case .v6(let high, let low)? where isBracketed: return .v6(high: high, low: low)
+        default: return nil
+        }
+    }
+
+    /// Nothing, or a colon and one to five digits.
+    private static func isPort(_ text: Substring) -> Bool {
+        text.isEmpty
+            || text.first == ":" && (2...6).contains(text.utf8.count)
+                && text.utf8.dropFirst().allSatisfy { (0x30...0x39).contains($0) }
+    }
+
+    private static func trimmed(_ text: Substring) -> Substring {
+        func isBlank(_ character: Character) -> Bool { character == " " || character == "\t" }
+        var text = text.drop(while: isBlank)
+        while let last = text.last, isBlank(last) { text.removeLast() }
+        return text
+    }
+}
