@@ -79,8 +79,10 @@ struct Page: Sendable {
             <title>\(title) · Chat</title><link rel="icon" href="data:,">
             """
         let body: HTML = """
-            </head><body><main><header><svg viewBox="0 0 24 24" aria-hidden="true">\
-            <path d="M4 4h16a2 2 0 0 1 2 2v9a2 2 0 0 1-2 2h-7l-5 4v-4H4a2 2 0 0 1-2-2V6a2 2 0 0 1 2-2z"/>\
+            </head><body><main><header><svg viewBox="0 0 48 48" aria-hidden="true">\
+            <path d="M24 5c11 0 19 7 19 16.5S35 38 24 38c-2.3 0-4.5-.3-6.5-.9L8 42l2-8.3C6.9 30.7 5 26.4 \
+            5 21.5 5 12 13 5 24 5z"/><g><path d="M15.5 21.5h0"/>\
+            <path d="M21 15.5a8.5 8.5 0 010 12M27 12a13.5 13.5 0 010 19M33 9.5a18 18 0 010 24"/></g>\
             </svg><span>Chat</span></header><h1>\(title)</h1>\(content)</main></body></html>
             """
         return head.text + "<style>" + PageStyle.text + "</style>" + body.text
@@ -105,7 +107,8 @@ enum PageStyle {
         main{width:100%;max-width:400px;background:var(--card);border:1px solid var(--line);\
         border-radius:16px;padding:32px;box-shadow:0 8px 32px rgb(0 0 0/.06)}
         header{display:flex;align-items:center;gap:8px;font-weight:650;color:var(--accent)}
-        header svg{width:24px;height:24px;fill:currentColor}
+        header svg{width:28px;height:28px;fill:currentColor}
+        header g{fill:none;stroke:var(--card);stroke-width:3;stroke-linecap:round}
         h1{font-size:1.5rem;line-height:1.25;margin:20px 0 4px}
         h2{font-size:1rem;margin:28px 0 8px}
         p{margin:8px 0;color:var(--soft)}
