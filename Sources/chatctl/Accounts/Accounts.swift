@@ -32,11 +32,13 @@ struct Accounts {
         databasePath = "\(directory)/auth.db"
     }
 
-    /// Access tokens for ChatService, one a name, in order; missing accounts are made.
-    func tokens(names: [String], lifetime: Duration) throws -> [String] {
+    /// Access tokens for one service, one a name, in order; missing accounts are made.
+    func tokens(
+        names: [String], audience: String = "chat", lifetime: Duration
+    ) throws -> [String] {
         do throws(ProvisioningError) {
             return try provisioner.mintTokens(
-                names: names, lifetime: lifetime, now: SystemClock.timestamp())
+                names: names, audience: audience, lifetime: lifetime, now: SystemClock.timestamp())
         } catch {
             throw Suite.Failure(Accounts.sentence(error))
         }

@@ -5,7 +5,7 @@ internal import ServiceRuntime
 /// `chatctl token`.
 struct TokenCommand: ParsableCommand {
     static let configuration = CommandConfiguration(
-        commandName: "token", abstract: "Print access tokens for ChatService, one a line.",
+        commandName: "token", abstract: "Print access tokens, one a line.",
         discussion: """
             For NAME, or with --count for NAME1 to NAMEn. Accounts that are missing are made, \
             without passwords. Who can read the data directory can be anybody: for development, \
@@ -24,6 +24,9 @@ struct TokenCommand: ParsableCommand {
     @Option(help: "Seconds until they expire.")
     var ttl = 3600
 
+    @Option(help: "The service they are for: chat or notification.")
+    var audience = "chat"
+
     @Option(help: "AuthService's issuer, where it is not the data directory's suite.")
     var issuer: String?
 
@@ -34,12 +37,15 @@ struct TokenCommand: ParsableCommand {
         guard (1...2_592_000).contains(ttl) else {
             throw ValidationError("--ttl takes 1 to 2592000 seconds (30 days).")
         }
+        guard ["chat", "notification"].contains(audience) else {
+            throw ValidationError("--audience takes chat or notification.")
+        }
     }
 
     func run() throws {
         let names = count.map { count in (1...count).map { "\(user)\($0)" } } ?? [user]
         let tokens = try Accounts(dataDirectory: dataDir, issuer: issuer).tokens(
-            names: names, lifetime: .seconds(ttl))
+            names: names, audience: audience, lifetime: .seconds(ttl))
         StandardStreams.output(tokens.map { $0 + "\n" }.joined())
     }
 }
