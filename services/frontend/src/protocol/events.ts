@@ -132,7 +132,6 @@ export interface ServerEvents {
     alert: (event: AlertEvent) => void;
     'auth:expiring': (event: { expiresAt: Time }) => void;
     'auth:expired': (event: object) => void;
-    resync: (event: object) => void;
 }
 
 // ---- client → server, each answered by an acknowledgement --------------------------------------
@@ -188,5 +187,7 @@ export type ConnectRefusal =
     | 'invalid_token'
     | 'token_expired'
     | 'token_revoked'
+    | 'insufficient_scope'
     | 'auth_unavailable'
-    | 'rate_limited';
+    | 'busy'
+    | 'storage_unavailable';

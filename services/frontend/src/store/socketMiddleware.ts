@@ -318,8 +318,6 @@ export function createSocketMiddleware(session: Session): Middleware<object, Roo
             });
             from.on('auth:expiring', () => api.dispatch(refreshNeeded()));
             from.on('auth:expired', () => renewToken());
-            // What we have is no longer the whole: a new connection brings a new session.
-            from.on('resync', () => from.disconnect().connect());
         }
 
         // ---- messages --------------------------------------------------------------------------
