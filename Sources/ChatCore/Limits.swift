@@ -26,7 +26,8 @@ package struct Limits: Hashable, Sendable {
     package var memberPage = 200
     /// Rooms in one answer to a listing.
     package var roomListCount = 1000
-    /// Messages a user may send in a second, over all connections. Enforced by the gateway.
+    /// Requests a second of one Socket.IO connection, or of one user over REST. Enforced by the
+    /// gateway.
     package var messagesPerSecond = 20
     /// Events replayed to a returning client before it is told to take a snapshot instead.
     package var replayEvents = 10_000
