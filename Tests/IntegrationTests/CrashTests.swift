@@ -4,7 +4,7 @@ import Synchronization
 import TestSupport
 import Testing
 
-/// A ChatService that dies in the middle of its work.
+/// A ChatService that ends in the middle of its work, beside one that goes on.
 @Suite struct CrashTests {
     private struct Attempt: Sendable {
         let sender: Int
@@ -13,14 +13,18 @@ import Testing
         let answer: JSONValue
     }
 
-    @Test func whatWasAcknowledgedIsThereOnce() throws {
-        let stack = try ChatStack(isUnlimited: true)
+    @Test(arguments: ["crash", "stop"])
+    func whatWasAcknowledgedIsThereOnce(after end: String) throws {
+        let stack = try ChatStack(chats: 2, isUnlimited: true)
         let senders = 6
         let attempts = Mutex<[Attempt]>([])
+        let isOver = Atomic(false)
         let sending = Background {
             concurrently(senders) { sender in
-                guard let client = try? stack.client("sender\(sender)") else { return }
-                for number in 0..<5000 {
+                guard let client = try? stack.client("sender\(sender)", at: sender % 2) else {
+                    return
+                }
+                for number in 0..<5000 where !isOver.load(ordering: .relaxed) {
                     let id = "\(sender)-\(number)"
                     let answer = client.say("text \(id)", id: id)
                     attempts.withLock {
@@ -30,15 +34,27 @@ import Testing
                 }
             }
         }
-        #expect(eventually { attempts.withLock { $0.count } >= 40 * senders })
-        stack.kill(.chat)
+        func waitForMore(_ count: Int, of senders: [Int]) -> Bool {
+            func have() -> Int {
+                attempts.withLock { $0.count { senders.contains($0.sender) } }
+            }
+            let goal = have() + count
+            return eventually(within: .seconds(20)) { have() >= goal }
+        }
+        #expect(waitForMore(100, of: [0, 2, 4]) && waitForMore(20, of: [1, 3, 5]))
+        if end == "crash" { stack.kill(.chat) } else { stack.requestStop(.chat) }
+        // The other instance goes on.
+        #expect(waitForMore(60, of: [1, 3, 5]))
+        isOver.store(true, ordering: .relaxed)
         sending.wait()
+        #expect(stack.end(of: .chat) == (end == "crash" ? .killed(signal: 9) : .exited(0)))
         try stack.start(.chat)
 
         let made = attempts.withLock { $0 }
         let acknowledged = made.filter { $0.answer["ok"]?.bool == true }
         let lost = made.filter { $0.answer.isNull }
         #expect(acknowledged.count + lost.count == made.count)
+        #expect(lost.allSatisfy { $0.sender % 2 == 0 })
         let reader = try stack.client("reader")
         let found = Dictionary(grouping: reader.history()) { $0["clientId"]?.string ?? "" }
         for attempt in acknowledged {
@@ -49,9 +65,9 @@ import Testing
             }
         }
 
-        // Each sender asks again for its first message and for the one it has no answer to.
+        // Each asks the instance it did not ask first, for its first message and the unanswered one.
         for sender in 0..<senders {
-            let client = try stack.client("sender\(sender)")
+            let client = try stack.client("sender\(sender)", at: (sender + 1) % 2)
             let first = try #require(acknowledged.first { $0.sender == sender })
             #expect(client.say("text \(first.id)", id: first.id) == first.answer)
             for attempt in lost where attempt.sender == sender {

@@ -165,11 +165,20 @@ package final class WireClient {
 
     // MARK: Socket.IO
 
+    /// The next packet while an answer is owed, which a machine under load may take its time for: nil
+    /// ten seconds after the question, or at the end.
+    private func answer(since asked: Instant) -> String? {
+        while !hasEnded, SystemClock.now() - asked < .seconds(10) {
+            if let packet = next() { return packet }
+        }
+        return nil
+    }
+
     /// Connects to the main namespace and reads up to `session`, or up to the refusal.
     /// - Parameter more: further members of the auth object, each led by a comma.
     package func connect(token: String, more: String = "") {
         send("40{\"token\":\"\(token)\"\(more)}")
-        while let packet = next() {
+        while let packet = answer(since: SystemClock.now()) {
             if packet.hasPrefix("40") {
                 connectReply = (try? JSONValue(parsing: Array(packet.dropFirst(2).utf8))) ?? .null
                 break
@@ -177,7 +186,9 @@ package final class WireClient {
             early.append(packet)
             if packet.hasPrefix("44") { return }
         }
-        if let event = next(), let (name, argument) = WireClient.event(event), name == "session" {
+        if let event = answer(since: SystemClock.now()),
+            let (name, argument) = WireClient.event(event), name == "session"
+        {
             session = argument
         }
     }
@@ -189,7 +200,8 @@ package final class WireClient {
         send("42\(lastAck)[\"\(event)\",\(argument.text)]")
         var others: [String] = []
         defer { inbox = others + inbox }
-        while let packet = next() {
+        let asked = SystemClock.now()
+        while let packet = answer(since: asked) {
             if packet.hasPrefix("43\(lastAck)[") {
                 let json = packet.dropFirst("43\(lastAck)".count)
                 return (try? JSONValue(parsing: Array(json.utf8)))?.array?.first ?? .null
