@@ -57,6 +57,11 @@ final class ChatStack: Sendable {
         for service in others { try waitUntilReady(service) }
     }
 
+    deinit {
+        // Before the folder goes: a service that still runs would write into it.
+        programs.withLock { $0.removeAll() }
+    }
+
     // MARK: Processes
 
     /// Starts a service, again on the same port and data after its end, and waits until it is ready.
