@@ -12,15 +12,27 @@ struct PollQueue {
 
     private var writer = PollPayloadWriter()
     private var body: [UInt8] = []
+    /// Where each packet ends in `body`, and whether it is binary: a separator may also stand inside a
+    /// text packet, which a WebSocket frame carries as it is.
+    private var ends: [(offset: Int, isBinary: Bool)] = []
 
     var isEmpty: Bool { body.isEmpty }
     var count: Int { body.count }
 
     /// Adds a whole text packet, type included.
-    mutating func append(text packet: [UInt8]) { writer.encoded(packet.span, into: &body) }
+    mutating func append(text packet: Span<UInt8>) {
+        writer.encoded(packet, into: &body)
+        ends.append((body.count, false))
+    }
+
+    /// Adds a whole text packet, type included.
+    mutating func append(text packet: [UInt8]) { append(text: packet.span) }
 
     /// Adds a binary message.
-    mutating func append(binary payload: [UInt8]) { writer.binary(payload.span, into: &body) }
+    mutating func append(binary payload: [UInt8]) {
+        writer.binary(payload.span, into: &body)
+        ends.append((body.count, true))
+    }
 
     /// Takes the body.
     mutating func take() -> [UInt8] {
@@ -31,13 +43,16 @@ struct PollQueue {
 
     /// Takes the packets one by one.
     mutating func takePackets() -> [Packet] {
-        take().split(separator: PollPayloadWriter.separator).map { piece in
-            if piece.first == UInt8(ascii: "b"),
-                let payload = Base64.decode(Array(piece.dropFirst()), alphabet: .standard)
-            {
-                return .binary(payload)
-            }
-            return .text(Array(piece))
+        let ends = ends
+        let body = take()
+        var start = 0
+        return ends.map { end in
+            defer { start = end.offset + 1 }
+            let piece = body[start..<end.offset]
+            // We wrote the base64 ourselves.
+            return end.isBinary
+                ? .binary(Base64.decode(Array(piece.dropFirst()), alphabet: .standard) ?? [])
+                : .text(Array(piece))
         }
     }
 }

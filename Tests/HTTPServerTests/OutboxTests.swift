@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: MIT
+import Glibc
+import TestSupport
+import Testing
+
+@testable import HTTPServer
+
+/// A connected pair of sockets that hold little, so that sends are cut.
+private final class NarrowPair {
+    let near: Int32
+    let far: Int32
+
+    init() {
+        var pair: [Int32] = [0, 0]
+        precondition(socketpair(AF_UNIX, Int32(SOCK_STREAM.rawValue), 0, &pair) == 0)
+        (near, far) = (pair[0], pair[1])
+        var size: Int32 = 1
+        setsockopt(near, SOL_SOCKET, SO_SNDBUF, &size, socklen_t(MemoryLayout<Int32>.size))
+    }
+
+    deinit {
+        close(near)
+        close(far)
+    }
+
+    /// What has arrived, at most `count` bytes of it.
+    func read(_ count: Int) -> [UInt8] {
+        var buffer = [UInt8](repeating: 0, count: count)
+        let received = recv(far, &buffer, count, Int32(MSG_DONTWAIT))
+        return received > 0 ? Array(buffer[..<received]) : []
+    }
+}
+
+/// An outbox by reference, so that expectations can flush it.
+private final class Box {
+    private var outbox = Outbox()
+    private let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 1000, alignment: 8)
+
+    deinit { scratch.deallocate() }
+
+    var isEmpty: Bool { outbox.isEmpty }
+    var count: Int { outbox.count }
+    func append(own bytes: [UInt8]) { outbox.append(own: bytes) }
+    func append(shared: SharedBytes, _ range: Range<Int>) { outbox.append(shared: shared, range) }
+    func removeAll() { outbox.removeAll() }
+    func flush(_ pair: NarrowPair) -> Outbox.Progress {
+        outbox.flush(to: pair.near, scratch: scratch)
+    }
+}
+
+@Suite struct OutboxTests {
+    @Test func anEmptyOneSendsNothing() {
+        let pair = NarrowPair()
+        let outbox = Box()
+        outbox.append(own: [])
+        outbox.append(shared: SharedBytes([1, 2]), 1..<1)
+        #expect(outbox.isEmpty)
+        #expect(outbox.flush(pair) == .empty)
+        #expect(pair.read(10) == [])
+    }
+
+    @Test func ownAndSharedBytesKeepTheirOrder() {
+        let pair = NarrowPair()
+        let outbox = Box()
+        let shared = SharedBytes([10, 11, 12, 13])
+        outbox.append(own: [1])
+        outbox.append(own: [2, 3])
+        outbox.append(shared: shared, 1..<3)
+        outbox.append(own: [4])
+        outbox.append(shared: shared, 0..<4)
+        #expect(outbox.count == 10)
+        #expect(outbox.flush(pair) == .empty)
+        #expect(pair.read(100) == [1, 2, 3, 11, 12, 4, 10, 11, 12, 13])
+        #expect(outbox.isEmpty)
+    }
+
+    /// Whatever the kernel takes at a time, all of it arrives once and in order.
+    @Test func whatIsCutGoesOnWhereItWasCut() {
+        let seed = testSeed()
+        var random = SeededGenerator(seed: seed)
+        let pair = NarrowPair()
+        let outbox = Box()
+        var expected: [UInt8] = []
+        var received: [UInt8] = []
+        var wasBlocked = false
+        for round in 0..<400 {
+            for _ in 0..<Int.random(in: 0...4, using: &random) {
+                // Pieces smaller and larger than the scratch buffer, and than the socket's.
+                let piece = (0..<Int.random(in: 0...3000, using: &random)).map { _ in
+                    UInt8.random(in: 0...255, using: &random)
+                }
+                if Bool.random(using: &random) {
+                    outbox.append(own: piece)
+                    expected += piece
+                } else {
+                    let start = Int.random(in: 0...piece.count, using: &random)
+                    outbox.append(shared: SharedBytes(piece), start..<piece.count)
+                    expected += piece[start...]
+                }
+            }
+            if outbox.flush(pair) == .blocked { wasBlocked = true }
+            received += pair.read(Int.random(in: 1...4000, using: &random))
+            #expect(
+                outbox.count <= expected.count - received.count, "round \(round), seed \(seed)")
+        }
+        while !outbox.isEmpty || received.count < expected.count {
+            #expect(outbox.flush(pair) != .failed)
+            let more = pair.read(65_536)
+            if more.isEmpty, outbox.isEmpty { break }
+            received += more
+        }
+        #expect(wasBlocked, "the socket was too wide for this test")
+        #expect(received == expected, "seed \(seed)")
+    }
+
+    @Test func aPeerThatHasGoneIsAFailure() {
+        let pair = NarrowPair()
+        shutdown(pair.far, Int32(SHUT_RDWR))
+        let outbox = Box()
+        outbox.append(own: [1])
+        #expect(outbox.flush(pair) == .failed)
+    }
+
+    @Test func removingAllForgetsAlsoWhatWasHalfSent() {
+        let pair = NarrowPair()
+        let outbox = Box()
+        outbox.append(own: Array(repeating: 1, count: 1_000_000))
+        #expect(outbox.flush(pair) == .blocked)
+        outbox.removeAll()
+        #expect(outbox.isEmpty)
+        while !pair.read(65_536).isEmpty {}
+        outbox.append(own: [7, 8])
+        #expect(outbox.flush(pair) == .empty)
+        #expect(pair.read(10) == [7, 8])
+    }
+}
