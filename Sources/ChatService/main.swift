@@ -94,8 +94,8 @@ ServiceHost.run(
             HealthCheck("bus") { bus.isConnected ? .ok : .degraded("Redis is away") },
         ],
         streams: { ChatStreams(gateway: gateway, server: $0) },
-        started: { server in
-            gateway.start(mailboxes: server.mailboxes)
+        started: { _ in
+            gateway.start()
             authority.start()
         },
         draining: { gateway.drain() },

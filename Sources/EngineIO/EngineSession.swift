@@ -27,8 +27,12 @@ package struct EngineSession: Sendable {
         case closedByPeer
         /// A packet that has no place there.
         case protocolError
-        /// The server stops: the client is to come back.
+        /// The server ends, or goes on elsewhere: the client is to come back.
         case goingAway
+        /// The client does not read as fast as it is written to.
+        case tooSlow
+        /// The client may no longer be here.
+        case unwelcome
     }
 
     /// What the shell has to do.

@@ -51,14 +51,25 @@ final class ChatClient: EngineDelegate {
     private(set) var memberships: [Membership] = []
     /// Rooms with something for this client in the turn under way.
     var pendingRooms: [(room: LocalRoom, first: Int)] = []
+    /// Publications of the turn under way that are for this client alone: of a room it is leaving, or
+    /// not in.
+    private var owed: [Publication] = []
+    /// Whether the end of the turn has something for this client.
+    var isTouched = false
     /// Live publications that came while missed ones were being read.
     private var held: [Publication] = []
-    /// The highest commit number given to the transport.
+    /// Where a client that is behind has got to in the log.
     private var position: Int64 = 0
     /// Publications up to here have come from the log already; 0 when none of them can come again.
     private var skipThrough: Int64 = 0
+    /// Rooms entered and left while behind.
+    private var changes: [MembershipChange] = []
+    /// What waited when the client had been given its replay, or a page: it asked for none of that.
+    private var replayBytes = 0
+    /// Counts CONNECT and DISCONNECT: tells answers to this session from those to the one before.
+    private(set) var session: UInt32 = 0
 
-    private var limiter: RateLimiter?
+    private var bucket: UserBucket?
     private var wasWarned = false
     /// Whether presence counts this client.
     private(set) var hasBeenLive = false
@@ -67,17 +78,13 @@ final class ChatClient: EngineDelegate {
         self.connection = connection
         self.chat = chat
         decoder = SocketDecoder(limits: SocketLimits())
-        let limits = chat.gateway.configuration
-        if !limits.isUnlimited {
-            let rate = limits.limits.messagesPerSecond
-            limiter = RateLimiter(rate: rate, burst: rate * 2)
-        }
-        connection.deadline = chat.now + limits.connectTimeout
+        connection.deadline = chat.now + chat.gateway.configuration.connectTimeout
     }
 
     // MARK: EngineDelegate
 
     func received(text: Span<UInt8>) {
+        guard !isGreedy else { return connection.close(.tooSlow) }
         do {
             switch try decoder.text(text) {
             case .packet(let packet): try received(packet, in: text)
@@ -90,6 +97,10 @@ final class ChatClient: EngineDelegate {
     }
 
     func received(binary: Span<UInt8>) {
+        // Attachments are kept until all are there: not for somebody who has not signed in.
+        guard isOpen || phase == .recovering, !isGreedy else {
+            return connection.close(.protocolError)
+        }
         do {
             // No event of ours takes attachments: their placeholders fail as wrong types.
             if case .binaryPacket(let packet, let text, _) = try decoder.binary(binary.array()) {
@@ -108,6 +119,7 @@ final class ChatClient: EngineDelegate {
         guard phase != .closed else { return }
         let wasKnown = phase != .awaitingConnect
         phase = .closed
+        session += 1
         leaveAllRooms()
         held = []
         if wasKnown { chat.forget(self) }
@@ -161,7 +173,9 @@ final class ChatClient: EngineDelegate {
         chat.forget(self)
         hasBeenLive = false
         phase = .awaitingConnect
+        session += 1
         claims = nil
+        bucket = nil
         connection.deadline = chat.now + chat.gateway.configuration.connectTimeout
     }
 
@@ -197,7 +211,10 @@ final class ChatClient: EngineDelegate {
         }
         actor = Actor(id: UserID(claims.subject), name: claims.name, roles: claims.roles)
         self.claims = claims
-        keepsOffset = recovery ?? (privateID != nil || OffsetSupport.isLikely(connection.handshake))
+        wasWarned = false
+        bucket = chat.gateway.limiter?.bucket(of: actor.id)
+        keepsOffset =
+            recovery ?? (privateID != nil || OffsetSupport.isLikely(query: connection.query))
         let resumed = privateID.flatMap {
             chat.gateway.recovery.socketID(of: $0, user: claims.subject)
         }
@@ -259,6 +276,7 @@ final class ChatClient: EngineDelegate {
     /// events that arrive before CONNECT and deliver them after it, as the reference server expects.
     private func becomeLive(missed: [LogEntry], isRecovered: Bool) {
         guard let snapshot else { return }
+        skipThrough = 0
         if !isRecovered, let claims {
             // A client takes itself for recovered when the private id comes back unchanged.
             socketID = RecoveryToken.makeSocketID()
@@ -276,7 +294,6 @@ final class ChatClient: EngineDelegate {
             snapshot, expiresAt: claims?.expiresAt, presence: chat.presence,
             limits: chat.gateway.configuration.limits, into: &session)
         send(event: "session", argument: session, offset: snapshot.seq)
-        position = snapshot.seq
         self.snapshot = nil
         armTokenDeadline()
         let held = held
@@ -284,6 +301,7 @@ final class ChatClient: EngineDelegate {
         for publication in held {
             connection.send(text: publication.packet(keepsOffset: keepsOffset))
         }
+        replayBytes = connection.queuedBytes
         hasBeenLive = true
         chat.becameLive(self)
     }
@@ -313,55 +331,122 @@ final class ChatClient: EngineDelegate {
             packets: CollectionOfOne(encoded.packet))
     }
 
+    /// Whether far more waits than the client may keep waiting: it asks, and does not take the answers.
+    private var isGreedy: Bool {
+        connection.queuedBytes - replayBytes > 4 * chat.gateway.configuration.maxQueuedBytes
+    }
+
+    /// Sends an event outside the log, which may be lost by design: a client that is behind with the
+    /// log's goes without.
+    func sendIfKeepingUp(_ publication: Publication) {
+        if connection.queuedBytes <= chat.gateway.configuration.maxQueuedBytes { send(publication) }
+    }
+
+    /// Puts by a publication for this client alone, to be sent in its place among the turn's.
+    /// - Parameter isOwnRoom: whether it is of a room of the client's, which the log brings when the
+    ///   client is behind.
+    func owe(_ publication: Publication, isOwnRoom: Bool) {
+        switch phase {
+        case .live, .recovering:
+            chat.owes(self)
+            owed.append(publication)
+        case .behind: if !isOwnRoom { owed.append(publication) }
+        case .awaitingConnect, .opening, .closed: break
+        }
+    }
+
     /// Sends what the turn brought in the client's rooms: by reference when it all came in one room,
     /// gathered in the log's order when in several, so that the last offset covers all before it.
     func flushTurn() {
-        defer { pendingRooms.removeAll(keepingCapacity: true) }
+        defer {
+            isTouched = false
+            pendingRooms.removeAll(keepingCapacity: true)
+        }
         switch phase {
         case .live: break
         case .opening, .recovering: return hold()
         // The log has them; they are read from there.
         case .awaitingConnect, .behind, .closed: return
         }
-        // What waits now has waited since an earlier turn: the transport is full.
-        if connection.queuedBytes > chat.gateway.configuration.maxQueuedBytes {
-            return fallBehind()
-        }
-        if pendingRooms.count == 1, skipThrough == 0 {
+        // What waits now has waited since an earlier turn: the transport is full. This turn is sent
+        // nevertheless, so that reading goes on behind it, at one point for all rooms.
+        let isFull = connection.queuedBytes > chat.gateway.configuration.maxQueuedBytes
+        if pendingRooms.count == 1, owed.isEmpty, skipThrough == 0 {
             let (room, first) = pendingRooms[0]
             let batch = room.batch(keepsOffset: keepsOffset)
             guard first < batch.packets.count, let end = batch.bounds.last else { return }
             connection.send(
                 frames: batch.frames, range: batch.bounds[first]..<end,
                 packets: batch.packets[first...])
-            position = room.publications.last?.seq ?? position
         } else {
-            let merged = mergedTurn()
-            for publication in merged where publication.seq > skipThrough { send(publication) }
-            if let first = merged.first, first.seq > skipThrough { skipThrough = 0 }
-            position = max(position, merged.last?.seq ?? 0)
+            for publication in mergedTurn() where publication.seq > skipThrough {
+                send(publication)
+            }
+            skipThrough = 0
+            owed = []
         }
+        if isFull { fallBehind() }
     }
 
     // MARK: Behind
 
+    /// A room entered or left while behind.
+    private struct MembershipChange {
+        let room: RoomID
+        /// The first commit number it holds for.
+        let seq: Int64
+        let isMember: Bool
+    }
+
     private func fallBehind() {
         phase = .behind
+        position = chat.delivered
+        changes = []
         chat.gateway.metrics.fellBehind.increment()
         connection.tellWhenDrained()
+    }
+
+    /// Notes that the client entered or left a room: the log is read with the rooms of today, and must
+    /// bring what those of each moment brought.
+    /// - Parameter seq: the first commit number it holds for.
+    func membershipChanged(in room: RoomID, from seq: Int64, isMember: Bool) {
+        guard phase == .behind else { return }
+        changes.append(MembershipChange(room: room, seq: seq, isMember: isMember))
+    }
+
+    /// The rooms whose entries a client that is behind may have to be given.
+    var roomsToRead: Set<RoomID> {
+        Set(memberships.map(\.room.id)).union(changes.map(\.room))
+    }
+
+    private func wasMember(at seq: Int64, of room: RoomID) -> Bool {
+        let here = changes.filter { $0.room == room }
+        if let last = here.last(where: { $0.seq <= seq }) { return last.isMember }
+        return here.first.map { !$0.isMember } ?? true
     }
 
     /// A page of the log for a client that is behind; nil when it could not be read.
     /// - Parameter level: the position that makes it level with what has been delivered here.
     func tookPage(_ page: (entries: [LogEntry], through: Int64)?, level: Int64) {
         guard phase == .behind else { return }
-        guard let page else { return connection.close(.protocolError) }
-        for entry in page.entries {
-            connection.send(text: Publication(entry).packet(keepsOffset: keepsOffset))
+        guard let page else { return connection.close(.tooSlow) }
+        var publications: [Publication] = []
+        for entry in page.entries where changes.isEmpty || wasMember(at: entry.seq, of: entry.room)
+        {
+            publications.append(Publication(entry))
         }
+        if !owed.isEmpty {
+            publications.append(contentsOf: owed.filter { $0.seq <= page.through })
+            publications.sort { $0.seq < $1.seq }
+            owed.removeAll { $0.seq <= page.through }
+        }
+        for publication in publications {
+            connection.send(text: publication.packet(keepsOffset: keepsOffset))
+        }
+        replayBytes = connection.queuedBytes
         position = page.through
         if position >= level {
-            // The log may have been ahead of this loop: what it still brings has been sent.
+            // What this turn has still to bring has been sent.
             skipThrough = position
             phase = .live
         } else {
@@ -370,17 +455,17 @@ final class ChatClient: EngineDelegate {
     }
 
     private func mergedTurn() -> [Publication] {
-        var merged: [Publication] = []
+        var merged = owed
         for (room, first) in pendingRooms { merged.append(contentsOf: room.publications[first...]) }
-        // Stable for the few without a number, which any order suits.
         merged.sort { $0.seq < $1.seq }
         return merged
     }
 
     private func hold() {
         held.append(contentsOf: mergedTurn())
+        owed = []
         if held.count > chat.gateway.configuration.limits.replayEvents {
-            connection.close(.protocolError)
+            connection.close(.tooSlow)
         }
     }
 
@@ -424,9 +509,9 @@ final class ChatClient: EngineDelegate {
         guard let place = memberships.firstIndex(where: { $0.room === room }) else { return }
         let membership = memberships.remove(at: place)
         // What the turn has brought so far, the leaving itself included, is still theirs.
-        pendingRooms.removeAll { $0.room === room }
-        let last = room.publications[room.members[membership.index].first...]
-        if phase == .live { last.forEach(send) } else { held.append(contentsOf: last) }
+        room.publications[room.members[membership.index].first...].forEach {
+            owe($0, isOwnRoom: true)
+        }
         room.remove(at: membership.index)
         chat.release(room)
     }
@@ -443,6 +528,7 @@ final class ChatClient: EngineDelegate {
         }
         memberships = []
         pendingRooms = []
+        owed = []
     }
 
     // MARK: Token
@@ -457,6 +543,8 @@ final class ChatClient: EngineDelegate {
                 return .failure(ChatError(.forbidden, "The token is for another session."))
             }
             claims = fresh
+            // A new name or role counts from here on.
+            actor = Actor(id: actor.id, name: fresh.name, roles: fresh.roles)
             wasWarned = false
             armTokenDeadline()
             return .success(fresh.expiresAt)
@@ -475,7 +563,7 @@ final class ChatClient: EngineDelegate {
         guard let claims else { return }
         if wasWarned {
             send(event: "auth:expired", argument: Array("{}".utf8))
-            return connection.close(.protocolError)
+            return connection.close(.unwelcome)
         }
         let expiry: JSONValue = ["expiresAt": .string(claims.expiresAt.rfc3339)]
         send(event: "auth:expiring", argument: expiry.bytes)
@@ -489,14 +577,14 @@ final class ChatClient: EngineDelegate {
         var packet: [UInt8] = []
         SocketEncoder.disconnect(namespace: "/", into: &packet)
         connection.send(text: packet)
-        connection.close(.protocolError)
+        connection.close(.unwelcome)
     }
 
     // MARK: Limits
 
     /// Nil when one more request is fine now; else the refusal.
     func admit() -> ChatError? {
-        guard let wait = limiter?.take(now: chat.now) else { return nil }
+        guard let wait = bucket?.take(now: chat.now) else { return nil }
         return ChatError(
             .rateLimited, "Too many requests.", retryAfterMs: Int(wait.milliseconds) + 1)
     }

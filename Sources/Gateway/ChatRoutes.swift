@@ -7,20 +7,16 @@ internal import JSON
 internal import JWT
 internal import ServiceRuntime
 internal import Store
-internal import Synchronization
 internal import Timing
 
 /// ChatService's REST interface (`swagger.yaml`): the same commands as over Socket.IO, for programs.
 package struct ChatRoutes: Sendable {
     private let gateway: Gateway
     private let gate: BearerGate
-    private let limiter: UserLimiter?
 
     package init(gateway: Gateway) {
         self.gateway = gateway
         gate = gateway.authority.gate(realm: "chat")
-        let rate = gateway.configuration.limits.messagesPerSecond
-        limiter = gateway.configuration.isUnlimited ? nil : UserLimiter(rate: rate, burst: rate * 2)
     }
 
     package func add(to router: inout Router) {
@@ -99,13 +95,13 @@ package struct ChatRoutes: Sendable {
     private func asUser(
         _ handler: @escaping UserHandler
     ) -> @Sendable (HTTPRequest, @escaping Router.Reply) -> Void {
-        { [gate, limiter] request, reply in
+        { [gateway, gate] request, reply in
             switch gate.authorize(request, scope: ChatClient.scope) {
             case .refused(let response): reply(response)
             case .admitted(let claims):
                 let actor = Actor(
                     id: UserID(claims.subject), name: claims.name, roles: claims.roles)
-                if let wait = limiter?.take(actor.id) {
+                if let wait = gateway.limiter?.bucket(of: actor.id).take(now: SystemClock.now()) {
                     return reply(
                         ChatError(
                             .rateLimited, "Too many requests.",
@@ -305,28 +301,5 @@ extension ChatError {
         var fields = HTTPFields()
         if let retryAfterMs { fields.set("retry-after", "\((retryAfterMs + 999) / 1000)") }
         return .problem(status, code: code.rawValue, detail: message, fields: fields)
-    }
-}
-
-/// A token bucket a user, over all connections to this process.
-final class UserLimiter: Sendable {
-    private let buckets = Mutex<[UserID: RateLimiter]>([:])
-    private let rate: Int
-    private let burst: Int
-    /// Above this the buckets are started afresh: a bound on memory that forgives, never refuses.
-    private static let maxUsers = 50_000
-
-    init(rate: Int, burst: Int) {
-        self.rate = rate
-        self.burst = burst
-    }
-
-    /// Nil when one more request is fine now; else how long to wait.
-    func take(_ user: UserID) -> Duration? {
-        let now = SystemClock.now()
-        return buckets.withLock { buckets in
-            if buckets.count >= UserLimiter.maxUsers { buckets.removeAll() }
-            return buckets[user, default: RateLimiter(rate: rate, burst: burst)].take(now: now)
-        }
     }
 }

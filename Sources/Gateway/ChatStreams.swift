@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 package import HTTPServer
+internal import Reactor
 
 /// Ties Engine.IO to the chat on one loop.
 package final class ChatStreams: StreamHandler {
@@ -10,6 +11,7 @@ package final class ChatStreams: StreamHandler {
     package init(gateway: Gateway, server: LoopServer) {
         let chat = LoopChat(gateway: gateway, loop: server.loop)
         self.chat = chat
+        gateway.serves(server.loop.mailbox)
         engine = EngineServer(
             gateway.configuration.engine, on: server,
             accepted: { ChatClient(connection: $0, chat: chat) },
@@ -20,4 +22,5 @@ package final class ChatStreams: StreamHandler {
     package func accept(_ exchange: Exchange) { engine.accept(exchange) }
     package func turnEnds() { engine.turnEnds() }
     package func drain() { engine.drain() }
+    package func end() { engine.end() }
 }

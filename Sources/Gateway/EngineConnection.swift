@@ -27,8 +27,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     package let id: String
     /// The client's address.
     package let address: String
-    /// Fields and query of the request that opened the session.
-    package let handshake: HTTPRequest
+    /// The query of the request that opened the session.
+    package let query: String
     private unowned let server: EngineServer
     private var engine: EngineSession
     package var delegate: (any EngineDelegate)?
@@ -58,7 +58,7 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         self.id = id
         self.server = server
         address = request.address
-        handshake = request
+        query = request.query
         engine = EngineSession(
             transport: transport, configuration: server.configuration.engine,
             now: server.loop.now, firstPing: firstPing)
@@ -114,7 +114,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         if let channel {
             channel.send(frames: frames, range)
         } else {
-            for packet in packets { queue.append(text: Array(frames.bytes[packet])) }
+            let bytes = frames.bytes
+            for packet in packets { queue.append(text: bytes.span.extracting(packet)) }
             becomeReady()
         }
     }
@@ -122,7 +123,13 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     /// Has the delegate told, once, when the transport has taken everything that waits now.
     package func tellWhenDrained() {
         guard !isClosed else { return }
-        if let channel { channel.tellWhenDrained() } else { wantsDrained = true }
+        if let channel { return channel.tellWhenDrained() }
+        wantsDrained = true
+        // No poll will come to take what is not there.
+        if queue.isEmpty, !isQueued {
+            isQueued = true
+            server.markReady(self)
+        }
     }
 
     /// Sends one whole packet, type included.
@@ -145,10 +152,11 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     /// Answers the waiting poll with what has gathered, at the end of the loop's turn.
     func flushPoll() {
         isQueued = false
-        guard let poll, !queue.isEmpty else { return }
-        self.poll = nil
-        poll.respond(server.payload(queue.take(), for: poll.request))
-        if wantsDrained {
+        if let poll, !queue.isEmpty {
+            self.poll = nil
+            poll.respond(server.payload(queue.take(), for: poll.request))
+        }
+        if wantsDrained, queue.isEmpty {
             wantsDrained = false
             delegate?.drained()
         }
@@ -281,7 +289,11 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
             probe?.send(text: Array("3probe".utf8).span)
             releasePoll()
         case .completeUpgrade:
-            releasePoll()
+            // What waits goes over the new transport, and not by two ways at once: a noop ends the poll.
+            if let poll {
+                self.poll = nil
+                poll.respond(server.payload([EnginePacketType.noop.rawValue], for: poll.request))
+            }
             channel = probe
             probe = nil
             for packet in queue.takePackets() {
@@ -363,10 +375,23 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         probe = nil
         for channel in channels.compactMap({ $0 }) {
             channel.delegate = nil
-            channel.close(code: reason == .goingAway ? 1001 : 1000)
+            if let code = reason.closeCode { channel.close(code: code) } else { channel.abort() }
         }
         let delegate = delegate
         self.delegate = nil
         delegate?.closed()
+    }
+}
+
+extension EngineSession.CloseReason {
+    /// What a WebSocket is told (RFC 6455 §7.4.1); nil for a peer that does not read it anyway.
+    fileprivate var closeCode: UInt16? {
+        switch self {
+        case .closedByPeer: 1000
+        case .goingAway: 1001
+        case .protocolError: 1002
+        case .unwelcome: 1008
+        case .pingTimeout, .tooSlow: nil
+        }
     }
 }

@@ -82,6 +82,9 @@ package final class EngineServer: StreamHandler {
     private let server: LoopServer
     var loop: EventLoop { server.loop }
     private var sessions: [String: EngineConnection] = [:]
+    /// Sessions by the address they were opened from. A polling session outlives its connection, so
+    /// the limit on connections does not bound them.
+    private var sessionsByAddress: [String: Int] = [:]
     /// Sessions whose poll can be answered at the end of this turn.
     private var readyPolls: [EngineConnection] = []
     private let accepted: (EngineConnection) -> any EngineDelegate
@@ -137,8 +140,38 @@ package final class EngineServer: StreamHandler {
     }
 
     package func drain() {
+        guard !isDraining else { return }
+        isDraining = true
+        Drain(self, over: server.configuration.drainTime).step(now: loop.now)
+    }
+
+    package func end() {
         isDraining = true
         for session in Array(sessions.values) { session.close(.goingAway) }
+    }
+
+    /// Closes a share of the sessions each tenth of a second. Their transports are closed, not their
+    /// namespaces: that makes stock clients come back by themselves.
+    private final class Drain: TimerTarget {
+        private static let tick = Duration.milliseconds(100)
+        private let server: EngineServer
+        private var left: [EngineConnection]
+        private let share: Int
+
+        init(_ server: EngineServer, over time: Duration) {
+            self.server = server
+            left = Array(server.sessions.values)
+            let ticks = max(1, Int(time.nanoseconds / Drain.tick.nanoseconds))
+            share = (left.count + ticks - 1) / ticks
+        }
+
+        func step(now: Instant) {
+            for session in left.suffix(share) { session.close(.goingAway) }
+            left.removeLast(min(share, left.count))
+            if !left.isEmpty { _ = server.loop.schedule(self, at: now + Drain.tick) }
+        }
+
+        func timerFired(now: Instant) { step(now: now) }
     }
 
     // MARK: Requests
@@ -146,7 +179,7 @@ package final class EngineServer: StreamHandler {
     private func toSession(_ sid: String, transport: Transport, _ exchange: Exchange) {
         guard let session = sessions[sid] else {
             if let owner = EngineServer.owner(of: sid), owner != loop.index,
-                owner < server.loopCount
+                owner < server.configuration.loops
             {
                 return exchange.handOver(toLoop: owner)
             }
@@ -174,7 +207,7 @@ package final class EngineServer: StreamHandler {
             return refuse(exchange, .badRequest)
         }
         guard version == "4" else { return refuse(exchange, .unsupportedProtocolVersion) }
-        guard !isDraining, sessions.count < configuration.maxSessions else {
+        guard !isDraining, sessions.count < configuration.maxSessions, hasRoom(for: exchange) else {
             return exchange.respondAndClose(
                 .problem(
                     503, code: "busy", detail: "The server takes no new sessions now.",
@@ -193,6 +226,7 @@ package final class EngineServer: StreamHandler {
             if channel == nil { return }
         }
         sessions[id] = connection
+        sessionsByAddress[connection.address, default: 0] += 1
         connection.delegate = accepted(connection)
         connection.open(on: channel)
         if transport == .polling { connection.get(exchange) }
@@ -268,7 +302,16 @@ package final class EngineServer: StreamHandler {
 
     func markReady(_ connection: EngineConnection) { readyPolls.append(connection) }
 
-    func forget(_ connection: EngineConnection) { sessions[connection.id] = nil }
+    func forget(_ connection: EngineConnection) {
+        guard sessions.removeValue(forKey: connection.id) != nil else { return }
+        let count = sessionsByAddress[connection.address, default: 1]
+        sessionsByAddress[connection.address] = count > 1 ? count - 1 : nil
+    }
+
+    private func hasRoom(for exchange: Exchange) -> Bool {
+        guard let limit = server.configuration.maxConnectionsPerAddress else { return true }
+        return sessionsByAddress[exchange.request.address, default: 0] < limit
+    }
 
     /// 20 characters: the owner loop's index and 14 bytes from the system's random source.
     private static func makeID(loop: Int) -> String {

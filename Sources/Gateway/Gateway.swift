@@ -5,7 +5,7 @@ internal import HTTPServer
 internal import JSON
 internal import JWT
 package import Metrics
-package import Reactor
+internal import Reactor
 package import ServiceRuntime
 package import Store
 internal import Synchronization
@@ -19,6 +19,8 @@ package final class Gateway: CommitObserver, Sendable {
     let metrics: GatewayMetrics
     let recovery: RecoveryToken
     let presence: PresenceHub
+    /// Nil when limits are off.
+    let limiter: UserLimiter?
     private let bus: any Bus
     private let feed = LogFeed()
     private let wiring = Mutex(Wiring())
@@ -44,6 +46,8 @@ package final class Gateway: CommitObserver, Sendable {
         self.metrics = GatewayMetrics(metrics)
         recovery = RecoveryToken(key: configuration.recoveryKey)
         presence = PresenceHub(instance: configuration.instance, bus: bus)
+        let rate = configuration.limits.messagesPerSecond
+        limiter = configuration.isUnlimited ? nil : UserLimiter(rate: rate, burst: rate * 2)
     }
 
     /// Ties the gateway to the store that it observes. Before `start`.
@@ -54,9 +58,11 @@ package final class Gateway: CommitObserver, Sendable {
         }
     }
 
-    /// Begins: `mailboxes` are the server's loops.
-    package func start(mailboxes: [Mailbox]) {
-        wiring.withLock { $0.mailboxes = mailboxes }
+    /// A loop begins to serve clients: from here on it gets what is committed.
+    func serves(_ mailbox: Mailbox) { wiring.withLock { $0.mailboxes.append(mailbox) } }
+
+    /// Begins to listen to other instances and to tell presence.
+    package func start() {
         bus.subscribe(BusChannel.chatLog) { [weak self] payload in self?.announced(payload) }
         bus.subscribe(BusChannel.chatLive) { [weak self] payload in self?.heard(payload) }
         authority.onRevocation { [weak self] revocation in self?.revoked(revocation) }

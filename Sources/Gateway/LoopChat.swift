@@ -35,6 +35,8 @@ final class LoopChat {
 
     private struct Waiting {
         let client: ChatClient
+        /// The client's session that asked: the next one, on the same connection, did not.
+        let session: UInt32
         let continuation: Continuation
         let isJoin: Bool
     }
@@ -47,6 +49,8 @@ final class LoopChat {
     private var lastToken: UInt64 = 0
     /// Rooms with publications in the turn under way.
     private var dirtyRooms: [LocalRoom] = []
+    /// Clients with publications of their own in the turn under way.
+    private var owing: [ChatClient] = []
     /// Joins each client has asked for and not yet been answered, so that the asker's first live
     /// event is the one after the answer's head.
     private var joining: [ObjectIdentifier: Int] = [:]
@@ -122,7 +126,8 @@ final class LoopChat {
         guard gateway.store.submit(command, actor: client.actor, ticket: ticket) else {
             return false
         }
-        waiting[lastToken] = Waiting(client: client, continuation: continuation, isJoin: isJoin)
+        waiting[lastToken] = Waiting(
+            client: client, session: client.session, continuation: continuation, isJoin: isJoin)
         if isJoin { joining[ObjectIdentifier(client), default: 0] += 1 }
         return true
     }
@@ -130,7 +135,7 @@ final class LoopChat {
     // MARK: Deliveries
 
     /// The latest commit number delivered on this loop.
-    private var delivered: Int64 = 0
+    private(set) var delivered: Int64 = 0
 
     /// Takes one commit, in order.
     func deliver(_ deliveries: [Delivery]) {
@@ -154,15 +159,21 @@ final class LoopChat {
             let room = room(entry.room)
             for client in clients where client.isOpen || client.phase == .recovering {
                 let asked = joining[ObjectIdentifier(client)] != nil
-                if !asked, !client.isMember(of: room.id) { client.send(publication) }
+                guard !client.isMember(of: room.id) else { continue }
+                if !asked { client.owe(publication, isOwnRoom: true) }
                 client.join(room)
+                client.membershipChanged(
+                    in: room.id, from: asked ? entry.seq + 1 : entry.seq, isMember: true)
             }
         case .left, .removed:
             guard let room = rooms[entry.room] else { return }
-            for client in clients { client.leave(room) }
+            for client in clients where client.isMember(of: room.id) {
+                client.leave(room)
+                client.membershipChanged(in: room.id, from: entry.seq + 1, isMember: false)
+            }
         case .invited:
             for client in clients where !client.isMember(of: entry.room) {
-                client.send(publication)
+                client.owe(publication, isOwnRoom: false)
             }
         }
     }
@@ -179,6 +190,7 @@ final class LoopChat {
             let key = ObjectIdentifier(client)
             joining[key] = joining[key].flatMap { $0 > 1 ? $0 - 1 : nil }
         }
+        guard client.session == waiting.session else { return }
         switch waiting.continuation {
         case .session(let position, let isResumed):
             client.opened(outcome, after: position, isResumed: isResumed)
@@ -188,15 +200,26 @@ final class LoopChat {
 
     // MARK: Fan-out
 
+    /// The client has publications of its own to be sent at the end of this turn.
+    func owes(_ client: ChatClient) {
+        guard !client.isTouched else { return }
+        client.isTouched = true
+        owing.append(client)
+    }
+
     /// Sends the turn's publications: each client with something waiting gets one write.
     func endTurn() {
-        guard !dirtyRooms.isEmpty else { return }
+        guard !dirtyRooms.isEmpty || !owing.isEmpty else { return }
         let dirty = dirtyRooms
         dirtyRooms.removeAll(keepingCapacity: true)
         var touched: [ChatClient] = []
+        swap(&touched, &owing)
         for room in dirty {
             for member in room.members where member.first < room.publications.count {
-                if member.client.pendingRooms.isEmpty { touched.append(member.client) }
+                if !member.client.isTouched {
+                    member.client.isTouched = true
+                    touched.append(member.client)
+                }
                 member.client.pendingRooms.append((room, member.first))
             }
             gateway.metrics.deliveries.increment(by: room.members.count * room.publications.count)
@@ -216,11 +239,11 @@ final class LoopChat {
         if let id = event.room {
             guard let room = rooms[id] else { return }
             for member in room.members where member.client.actor.id != event.except {
-                member.client.send(publication)
+                member.client.sendIfKeepingUp(publication)
             }
         } else {
             for client in users.values.joined() where client.actor.id != event.except {
-                client.send(publication)
+                client.sendIfKeepingUp(publication)
             }
         }
     }
@@ -282,7 +305,7 @@ final class LoopChat {
         let mailbox = loop.mailbox
         let token = park(client)
         let accepted = gateway.reader.missed(
-            rooms: Set(client.memberships.map(\.room.id)), after: after, through: delivered,
+            rooms: client.roomsToRead, after: after, through: delivered,
             limit: LoopChat.catchUpPage
         ) { result in
             mailbox.post { loop in
@@ -294,15 +317,20 @@ final class LoopChat {
         if !accepted { unpark(token)?.tookPage(nil, level: delivered) }
     }
 
-    private var parked: [UInt64: ChatClient] = [:]
+    private var parked: [UInt64: (client: ChatClient, session: UInt32)] = [:]
 
     private func park(_ client: ChatClient) -> UInt64 {
         lastToken += 1
-        parked[lastToken] = client
+        parked[lastToken] = (client, client.session)
         return lastToken
     }
 
-    private func unpark(_ token: UInt64) -> ChatClient? { parked.removeValue(forKey: token) }
+    /// The client that waits under a token; nil when the session that asked has ended.
+    private func unpark(_ token: UInt64) -> ChatClient? {
+        guard let (client, session) = parked.removeValue(forKey: token), client.session == session
+        else { return nil }
+        return client
+    }
 
     /// The chat of a loop.
     static func of(_ loop: EventLoop) -> LoopChat? {

@@ -8,8 +8,8 @@ internal import HTTPServer
 enum OffsetSupport {
     /// The official client writes `EIO` before `transport` in its query; python-engineio writes it
     /// behind, always.
-    static func isLikely(_ handshake: HTTPRequest) -> Bool {
-        for pair in FormURLEncoded.pairs(handshake.query) {
+    static func isLikely(query: String) -> Bool {
+        for pair in FormURLEncoded.pairs(query) {
             if pair.name == "EIO" { return true }
             if pair.name == "transport" { return false }
         }

@@ -14,15 +14,16 @@ package protocol StreamHandler: AnyObject {
     func accept(_ exchange: Exchange)
     /// The loop's turn ends: the last moment to queue output before it is sent.
     func turnEnds()
-    /// The server drains: finish, and let clients go.
+    /// The server drains: finish, and let clients go over `drainTime` of the configuration.
     func drain()
+    /// The loop ends: let everybody go now.
+    func end()
 }
 
 /// The part of a server that lives on one loop: its listener and its connections.
 package final class LoopServer: DescriptorHandler {
     package let loop: EventLoop
     let server: Server
-    var configuration: ServerConfiguration { server.configuration }
     package internal(set) var streams: (any StreamHandler)?
     /// Where an outbox gathers small segments for one send.
     let scratch: UnsafeMutableRawBufferPointer = .allocate(byteCount: 64 * 1024, alignment: 64)
@@ -94,8 +95,8 @@ package final class LoopServer: DescriptorHandler {
         }
     }
 
-    /// Loops of the whole server.
-    package var loopCount: Int { server.configuration.loops }
+    /// How the whole server is set up.
+    package var configuration: ServerConfiguration { server.configuration }
 
     func adopt(_ connection: Connection) {
         guard let registration = connection.open() else {
@@ -157,6 +158,7 @@ package final class LoopServer: DescriptorHandler {
 
     func end() {
         drain()
+        streams?.end()
         for connection in connections.values { connection.abort() }
         streams = nil
         loop.stop()

@@ -35,6 +35,9 @@ package struct ServerConfiguration: Sendable {
     package var writeTimeout: Duration = .seconds(30)
     /// From our close frame, or our last response, to the peer's end.
     package var closeTimeout: Duration = .seconds(3)
+    /// Over how long a drain lets streams go, so that clients do not all come back at once. Below the
+    /// time a service has for its whole drain.
+    package var drainTime: Duration = .seconds(4)
 
     /// Bytes of one WebSocket message, after decompression.
     package var maxMessageBytes: Int {

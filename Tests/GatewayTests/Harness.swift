@@ -36,7 +36,8 @@ final class Harness {
 
     init(
         loops: Int = 1, engine: EngineConfiguration = EngineConfiguration(),
-        adjust: (inout GatewayConfiguration) -> Void = { _ in }
+        adjust: (inout GatewayConfiguration) -> Void = { _ in },
+        server adjustServer: (inout ServerConfiguration) -> Void = { _ in }
     ) throws {
         directory = try TemporaryDirectory()
         let key = try SigningKey(kid: "test", secret: Array(repeating: 7, count: 32))
@@ -55,12 +56,13 @@ final class Harness {
         var router = Router()
         ChatRoutes(gateway: gateway).add(to: &router)
         let gateway = gateway
+        var serverConfiguration = ServerConfiguration(port: 0, loops: loops, workers: 2)
+        adjustServer(&serverConfiguration)
         server = Server(
-            ServerConfiguration(port: 0, loops: loops, workers: 2), router: router,
-            metrics: metrics,
+            serverConfiguration, router: router, metrics: metrics,
             streams: { ChatStreams(gateway: gateway, server: $0) })
         try server.start()
-        gateway.start(mailboxes: server.mailboxes)
+        gateway.start()
     }
 
     deinit {
@@ -77,7 +79,7 @@ final class Harness {
 
     func token(
         _ name: String, session: String = "s", expiresIn: Duration = .seconds(600),
-        scope: [String] = ["chat"]
+        scope: [String] = ["chat"], named: String? = nil
     ) -> String {
         let now = SystemClock.timestamp()
         let isPerson = scope.contains("chat")
@@ -87,7 +89,7 @@ final class Harness {
                 subject: isPerson ? "u_\(name)" : "client:\(name)",
                 clientID: isPerson ? "web" : name,
                 expiresAt: now + expiresIn, issuedAt: now, tokenID: "j\(name)",
-                sessionID: isPerson ? session : nil, scope: scope, name: name))
+                sessionID: isPerson ? session : nil, scope: scope, name: named ?? name))
     }
 
     /// A client that has connected and read its `session`.

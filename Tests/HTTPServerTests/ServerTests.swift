@@ -291,6 +291,7 @@ private final class EchoStreams: StreamHandler, WebSocketDelegate {
 
     func turnEnds() {}
     func drain() {}
+    func end() {}
 
     func received(text: Span<UInt8>, on channel: WebSocketChannel) { channel.send(text: text) }
     func received(binary: Span<UInt8>, on channel: WebSocketChannel) {
