@@ -75,7 +75,10 @@ import Timing
     // MARK: Slow clients
 
     @Test func aReplayLargerThanTheBoundIsNoReasonToLetGo() throws {
-        let harness = try Harness { $0.maxQueuedBytes = 2000 }
+        let harness = try Harness {
+            $0.maxQueuedBytes = 2000
+            $0.isUnlimited = true
+        }
         let ada = try harness.client("ada")
         var texts: [String] = []
         for number in 0..<40 {
