@@ -96,6 +96,47 @@ import Timing
         #expect(received == texts)
     }
 
+    /// Pages of the log are read with the rooms of today; what each moment's rooms brought must come.
+    @Test func whoIsBehindGetsWhatItsRoomsBroughtWhileItWasIn() throws {
+        let harness = try Harness {
+            $0.maxQueuedBytes = 2000
+            $0.isUnlimited = true
+        }
+        let ada = try harness.client("ada")
+        let garden = ada.ask("room:create", ["name": "garden"])["room"]?["id"] ?? .null
+        let pond = ada.ask("room:create", ["name": "pond"])["room"]?["id"] ?? .null
+        let bob = try harness.client("bob", polling: true)
+        #expect(bob.ask("room:join", ["room": garden])["ok"]?.bool == true)
+        let other = try harness.client("bob")
+        func say(_ room: JSONValue, _ text: String) {
+            _ = ada.ask("message:send", ["room": room, "text": .string(text)])
+        }
+        for number in 0..<20 { say("lobby", "\(number)" + String(repeating: "x", count: 200)) }
+        #expect(harness.metric("chat_fell_behind_total") ?? 0 >= 1)
+        say(garden, "before leaving")
+        say(pond, "before joining")
+        #expect(other.ask("room:leave", ["room": garden])["ok"]?.bool == true)
+        say(garden, "after leaving")
+        #expect(other.ask("room:join", ["room": pond])["ok"]?.bool == true)
+        say(pond, "after joining")
+        say("lobby", "end")
+        var seen: [String] = []
+        var last: Int64 = 0
+        while seen.last != "end", let packet = bob.next() {
+            guard let (name, argument) = WireClient.event(packet), let seq = argument["seq"]?.int
+            else { continue }
+            if name == "session" { continue }
+            #expect(seq > last)
+            last = seq
+            if argument["room"] != "lobby" || argument["text"]?.string == "end" {
+                seen.append(argument["text"]?.string ?? argument["action"]?.string ?? "")
+            }
+        }
+        #expect(
+            Array(seen.drop { $0 == "joined" })
+                == ["before leaving", "left", "joined", "after joining", "end"])
+    }
+
     @Test func whoAsksAndNeverPollsIsLetGo() throws {
         let harness = try Harness {
             $0.maxQueuedBytes = 2000
