@@ -58,6 +58,7 @@ package final class EventLoop {
     /// What the layers above keep for this loop.
     package var attachment: AnyObject?
 
+    private static let tick = Duration.milliseconds(20)
     private let epoll: Int32
     private var slots: [Slot] = []
     private var freeSlots: [UInt32] = []
@@ -78,7 +79,7 @@ package final class EventLoop {
         now = SystemClock.now()
         epoll = clinux_epoll_create()
         precondition(epoll >= 0, "epoll_create1: out of descriptors at start")
-        wheel = TimerWheel(tick: .milliseconds(20), now: now)
+        wheel = TimerWheel(tick: EventLoop.tick, now: now)
         thread = pthread_self()
         readBuffer = .allocate(byteCount: 256 * 1024, alignment: 64)
         let added = clinux_epoll_add(
@@ -188,6 +189,8 @@ package final class EventLoop {
         attachment = nil
         beforeSleep = nil
         slots.removeAll()
+        // Those whose timers would never come hold whoever holds the loop.
+        wheel = TimerWheel(tick: EventLoop.tick, now: now)
     }
 
     private func readMail() {

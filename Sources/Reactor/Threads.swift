@@ -65,6 +65,12 @@ package final class WorkerPool: Sendable {
         threads.withLock { $0 = workers }
     }
 
+    // The threads hold the pool while they run: nobody waits on the semaphore any more.
+    deinit {
+        sem_destroy(signal)
+        signal.deallocate()
+    }
+
     /// Runs `job` on one of the threads. False when as many as the limit wait already.
     package func submit(_ job: @escaping @Sendable () -> Void) -> Bool {
         let accepted = state.withLock { state in
