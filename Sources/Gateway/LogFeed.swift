@@ -104,7 +104,7 @@ final class LogFeed: Sendable {
                     else { return }
                 }
                 let entries = try reader.entries(after: waiter.after, limit: waiter.limit)
-                waiter.reply(LogFeed.page(entries, after: waiter.after))
+                waiter.reply(LogFeed.page(entries, after: waiter.after, head: reader.head))
             } catch {
                 waiter.reply(ChatError.storageUnavailable.response)
             }
@@ -130,10 +130,12 @@ final class LogFeed: Sendable {
         }
     }
 
-    private static func page(_ entries: [LogEntry], after: Int64) -> HTTPResponse {
+    /// - Parameter head: the log's own, which tells a reader how far behind it is; entries just read
+    ///   may be newer.
+    private static func page(_ entries: [LogEntry], after: Int64, head: Int64) -> HTTPResponse {
         var body: [UInt8] = []
-        body.append(
-            "{\"source\":\"chat\",\"after\":\(after),\"head\":\(entries.last?.seq ?? after)")
+        let head = max(head, entries.last?.seq ?? 0)
+        body.append("{\"source\":\"chat\",\"after\":\(after),\"head\":\(head)")
         body.append(",\"entries\":[")
         for (index, entry) in entries.enumerated() {
             if index > 0 { body.append(",") }

@@ -138,6 +138,9 @@ package final class ChatReader: Sendable {
         return try answer.get()
     }
 
+    /// The log's head as this process knows it.
+    package var head: Int64 { board.head }
+
     /// Answers what waits, then ends the threads. Once.
     package func stop() {
         jobs.close()
