@@ -26,9 +26,11 @@ package struct Limits: Hashable, Sendable {
     package var memberPage = 200
     /// Rooms in one answer to a listing.
     package var roomListCount = 1000
-    /// Requests a second of one Socket.IO connection, or of one user over REST. Enforced by the
-    /// gateway.
-    package var messagesPerSecond = 20
+    /// Requests a second of one user, over all connections and REST. Enforced by the gateway.
+    package var messagesPerSecond = 50
+    /// How many of them may come at once: five seconds' worth, since a stock client that was offline
+    /// sends all it has buffered the moment it is back.
+    package var requestBurst: Int { messagesPerSecond * 5 }
     /// Events replayed to a returning client before it is told to take a snapshot instead.
     package var replayEvents = 10_000
     /// How long a `clientId` is remembered, and the number of them remembered however old they are.

@@ -22,6 +22,12 @@ private enum Keys {
     static let origins = SettingKey.list(
         "CHAT_ALLOWED_ORIGINS", placeholder: "ORIGIN,ORIGIN",
         help: "Pages of other origins that may connect; the service's own always may.")
+    static let messageBytes = SettingKey.int(
+        "CHAT_MESSAGE_BYTES", default: Limits().messageBytes, in: 1...65_536, unit: "BYTES",
+        help: "UTF-8 bytes a message may have.")
+    static let rate = SettingKey.int(
+        "CHAT_MESSAGES_PER_SECOND", default: Limits().messagesPerSecond, in: 1...100_000,
+        unit: "COUNT", help: "Requests a second one user may make; five seconds' worth at once.")
     static let authURL = SettingKey.url(
         "AUTH_URL", default: "http://127.0.0.1:3002", help: "AuthService, service to service.")
     static let issuer = SettingKey.url(
@@ -30,7 +36,7 @@ private enum Keys {
         "CHAT_SERVICE_SECRET", help: "This service's credential at AuthService.")
 
     static let all: [any SettingDeclaration] = [
-        port, dataDirectory, loops, webRoot, origins, authURL, issuer, secret,
+        port, dataDirectory, loops, webRoot, origins, messageBytes, rate, authURL, issuer, secret,
     ]
 }
 
@@ -64,14 +70,18 @@ ServiceHost.run(
         engine: EngineServerConfiguration(
             origins: OriginPolicy(allowed: Set(settings[Keys.origins]))),
         recoveryKey: try RecoveryKey.load(from: directory))
+    configuration.limits.messageBytes = settings[Keys.messageBytes]
+    configuration.limits.messagesPerSecond = settings[Keys.rate]
     configuration.isUnlimited = settings[CommonSettings.unlimited]
     let gateway = Gateway(
         configuration, authority: authority, bus: bus, metrics: context.metrics)
     let path = "\(directory)/chat.db"
+    var storage = ChatStore.Configuration()
+    storage.limits = configuration.limits
     let store = try ChatStore(
         path: path, observer: gateway, announcer: LogAnnouncer(bus: bus, instance: instance),
-        metrics: context.metrics)
-    let reader = ChatReader(path: path, store: store)
+        configuration: storage, metrics: context.metrics)
+    let reader = ChatReader(path: path, store: store, limits: configuration.limits)
     gateway.attach(store: store, reader: reader)
 
     var router = Router()

@@ -46,8 +46,10 @@ package final class Gateway: CommitObserver, Sendable {
         self.metrics = GatewayMetrics(metrics)
         recovery = RecoveryToken(key: configuration.recoveryKey)
         presence = PresenceHub(instance: configuration.instance, bus: bus)
-        let rate = configuration.limits.messagesPerSecond
-        limiter = configuration.isUnlimited ? nil : UserLimiter(rate: rate, burst: rate * 2)
+        let limits = configuration.limits
+        limiter =
+            configuration.isUnlimited
+            ? nil : UserLimiter(rate: limits.messagesPerSecond, burst: limits.requestBurst)
     }
 
     /// Ties the gateway to the store that it observes. Before `start`.

@@ -210,7 +210,7 @@ import Timing
         let harness = try Harness { $0.limits.messagesPerSecond = 2 }
         let ada = try harness.client("ada")
         var refused: JSONValue = .null
-        for _ in 0..<6 where refused.isNull {
+        for _ in 0..<20 where refused.isNull {
             let answer = ada.ask("room:list", [:])
             if answer["ok"]?.bool == false { refused = answer["error"] ?? .null }
         }

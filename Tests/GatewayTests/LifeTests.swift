@@ -63,7 +63,7 @@ import Timing
     }
 
     @Test func theRateIsTheUsersNotTheConnections() throws {
-        let harness = try Harness { $0.limits.messagesPerSecond = 3 }
+        let harness = try Harness { $0.limits.messagesPerSecond = 1 }
         var refused = 0
         for _ in 0..<4 {
             let ada = try harness.client("ada")

@@ -138,7 +138,7 @@ const initialState: ChatState = {
     connectionNote: null,
     me: null,
     ownState: 'online',
-    limits: { messageBytes: 4000, historyPage: 200, messagesPerSecond: 20, roomsPerUser: 200 },
+    limits: { messageBytes: 4000, historyPage: 200, messagesPerSecond: 50, roomsPerUser: 200 },
     clockSkew: 0,
     hasSession: false,
     rooms: {},
