@@ -27,6 +27,7 @@ web     npm                   command -v npm
 web     python3               command -v python3
 web     python3-pip           python3 -m pip --version
 python  python3-venv          python3 -c 'import venv, ensurepip'
+browser node-ws               test -d /usr/share/nodejs/ws || node -e WebSocket
 browser chromium              command -v chromium || command -v google-chrome || test -n "${CHROMIUM:-}"
 LIST
 }
