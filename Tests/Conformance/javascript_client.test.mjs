@@ -88,6 +88,7 @@ async function relay() {
 
 after(() => {
   for (const socket of open) socket.disconnect()
+  globalThis.XMLHttpRequest?.agent?.destroy()
 })
 
 const transports = {
