@@ -87,6 +87,12 @@ let package = Package(
                 "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics",
                 deque,
             ]),
+        library(
+            "EngineIOServer",
+            [
+                "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
+                "Reactor", "Crypto",
+            ]),
         library("HTTPClient", ["Addresses", "Bytes", "JSON", "CCurl"]),
         library(
             "ServiceRuntime",
@@ -112,7 +118,7 @@ let package = Package(
             "Gateway",
             [
                 "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
-                "SocketIO",
+                "EngineIOServer", "SocketIO",
                 "Reactor", "ChatCore", "Store", "Bus", "JWT", "Crypto", "Metrics", "ServiceRuntime",
                 deque, log,
             ]),
@@ -138,7 +144,7 @@ let package = Package(
             ]),
 
         // The executables.
-        executable("ChatService", ["Gateway", "Store", "Bus", "ChatCore", "JWT", "Crypto"]),
+        executable("ChatService", ["Gateway", "EngineIOServer", "Store", "Bus", "ChatCore", "JWT", "Crypto"]),
         executable(
             "AuthService", ["AuthAPI", "OAuth", "Store", "Bus", "ChatCore", "JWT", "Crypto"]),
         executable(
@@ -175,6 +181,7 @@ let package = Package(
         tests(
             "HTTPServer",
             ["Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics"]),
+        tests("EngineIOServer", ["Bytes", "EngineIO"]),
         tests("HTTPClient", ["Addresses", "Bytes", "JSON"]),
         tests(
             "ServiceRuntime",
@@ -188,7 +195,7 @@ let package = Package(
             "Gateway",
             [
                 "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
-                "SocketIO", "ChatCore",
+                "EngineIOServer", "SocketIO", "ChatCore",
                 "Store", "Bus", "JWT", "Crypto", "Metrics", "Reactor", "ServiceRuntime",
             ]),
         tests(

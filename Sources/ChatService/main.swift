@@ -3,6 +3,7 @@ internal import Bus
 internal import Bytes
 internal import ChatCore
 internal import Crypto
+internal import EngineIOServer
 internal import Gateway
 internal import Glibc
 internal import HTTPServer

@@ -2,6 +2,7 @@
 internal import Bytes
 internal import ChatCore
 internal import EngineIO
+internal import EngineIOServer
 internal import HTTPServer
 internal import JSON
 internal import JWT

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import EngineIOServer
 package import HTTPServer
 internal import Reactor
 

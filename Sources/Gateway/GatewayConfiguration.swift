@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 package import ChatCore
+package import EngineIOServer
 package import Metrics
 
 /// How the gateway serves the chat.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import ChatCore
 import EngineIO
+import EngineIOServer
 import Gateway
 import HTTPServer
 import JSON

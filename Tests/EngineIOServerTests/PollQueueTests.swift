@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import Testing
 
-@testable import Gateway
+@testable import EngineIOServer
 
 @Suite struct PollQueueTests {
     private func text(_ queue: inout PollQueue) -> String {
