@@ -93,6 +93,12 @@ let package = Package(
                 "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
                 "Reactor", "Crypto",
             ]),
+        library(
+            "SocketIOServer",
+            [
+                "Bytes", "Timing", "JSON", "HTTPServer", "WebSocket", "EngineIO",
+                "EngineIOServer", "SocketIO", "Reactor", "Crypto", deque,
+            ]),
         library("HTTPClient", ["Addresses", "Bytes", "JSON", "CCurl"]),
         library(
             "ServiceRuntime",
@@ -118,7 +124,7 @@ let package = Package(
             "Gateway",
             [
                 "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
-                "EngineIOServer", "SocketIO",
+                "EngineIOServer", "SocketIO", "SocketIOServer",
                 "Reactor", "ChatCore", "Store", "Bus", "JWT", "Crypto", "Metrics", "ServiceRuntime",
                 deque, log,
             ]),

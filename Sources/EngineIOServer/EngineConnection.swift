@@ -20,6 +20,24 @@ package protocol EngineDelegate: AnyObject {
     func closed()
 }
 
+/// One Engine.IO packet inside WebSocket frames that are complete already.
+package struct FramedPacket: Sendable {
+    /// The frame's payload: a text packet with its type, or a binary message.
+    package var payload: Range<Int>
+    package var isBinary: Bool
+
+    package init(payload: Range<Int>, isBinary: Bool) {
+        self.payload = payload
+        self.isBinary = isBinary
+    }
+
+    /// The packet where its frame lies that many bytes further on.
+    package func moved(by offset: Int) -> FramedPacket {
+        FramedPacket(
+            payload: payload.lowerBound + offset..<payload.upperBound + offset, isBinary: isBinary)
+    }
+}
+
 /// One Engine.IO session on its loop: performs what `EngineSession` says on the transport that is
 /// current, and moves what waits from polling to WebSocket when the client upgrades.
 package final class EngineConnection: WebSocketDelegate, TimerTarget {
@@ -70,6 +88,12 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     /// Bytes that wait for a slow client.
     package var queuedBytes: Int { channel?.queuedBytes ?? queue.count }
 
+    /// Whether the transport would take more at once: nothing waits, and on polling a poll does.
+    package var isWritable: Bool {
+        guard !isClosed else { return false }
+        return channel.map { $0.queuedBytes == 0 } ?? (poll != nil && queue.isEmpty)
+    }
+
     // MARK: Opening
 
     func open(on channel: WebSocketChannel?) {
@@ -108,14 +132,22 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     /// packets inside.
     /// - Parameters:
     ///   - frames: complete WebSocket frames end to end.
-    ///   - packets: the range of each frame's payload, Engine.IO type included.
-    package func send(frames: SharedBytes, range: Range<Int>, packets: some Sequence<Range<Int>>) {
+    ///   - packets: what each frame carries.
+    package func send(frames: SharedBytes, range: Range<Int>, packets: some Sequence<FramedPacket>)
+    {
         guard !isClosed else { return }
         if let channel {
             channel.send(frames: frames, range)
         } else {
             let bytes = frames.bytes
-            for packet in packets { queue.append(text: bytes.span.extracting(packet)) }
+            for packet in packets {
+                let payload = bytes.span.extracting(packet.payload)
+                if packet.isBinary {
+                    queue.append(binary: payload)
+                } else {
+                    queue.append(text: payload)
+                }
+            }
             becomeReady()
         }
     }

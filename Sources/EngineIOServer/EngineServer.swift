@@ -7,7 +7,7 @@ package import HTTPServer
 internal import JSON
 internal import Reactor
 internal import Timing
-internal import WebSocket
+package import WebSocket
 
 /// How Engine.IO is served under one path.
 package struct EngineServerConfiguration: Sendable {
@@ -17,6 +17,11 @@ package struct EngineServerConfiguration: Sendable {
     package var origins: OriginPolicy
     /// Sessions one loop holds; more are refused with 503.
     package var maxSessions: Int
+    /// permessage-deflate as far as it is offered to clients; nil switches it off, as the reference
+    /// does, since each compressing connection holds memory.
+    package var deflate: DeflatePolicy?
+    /// The server's own rule for handshakes; nil when the client may come in, else what it is told.
+    package var refusal: @Sendable (HTTPRequest) -> String? = { _ in nil }
 
     /// Bytes of one polling body or WebSocket message of a client's.
     package var maxPayload: Int { engine.maxPayload }
@@ -87,16 +92,17 @@ package final class EngineServer: StreamHandler {
     private var sessionsByAddress: [String: Int] = [:]
     /// Sessions whose poll can be answered at the end of this turn.
     private var readyPolls: [EngineConnection] = []
-    private let accepted: (EngineConnection) -> any EngineDelegate
+    private let accepted: (EngineConnection, HTTPRequest) -> any EngineDelegate
     private let endOfTurn: () -> Void
     private var isDraining = false
 
     /// - Parameters:
-    ///   - accepted: makes the delegate of a new session; called before anything arrives.
+    ///   - accepted: makes the delegate of a new session, with the request that opens it; called
+    ///     before anything arrives.
     ///   - endOfTurn: called before polls are answered: where broadcasts are laid out.
     package init(
         _ configuration: EngineServerConfiguration, on server: LoopServer,
-        accepted: @escaping (EngineConnection) -> any EngineDelegate,
+        accepted: @escaping (EngineConnection, HTTPRequest) -> any EngineDelegate,
         endOfTurn: @escaping () -> Void = {}
     ) {
         self.configuration = configuration
@@ -118,16 +124,32 @@ package final class EngineServer: StreamHandler {
         let request = exchange.request
         let query = EngineQuery.parse(request.query)
         if request.method == "OPTIONS" { return preflight(exchange) }
-        guard !query.hasUnknownTransport, let transport = query.transport else {
-            return refuse(exchange, .unknownTransport)
-        }
         guard configuration.origins.judge(request) != .forbidden else {
             return refuse(exchange, .forbidden)
         }
-        if let sid = query.sid {
-            toSession(sid, transport: transport, exchange)
-        } else {
-            handshake(transport: transport, version: query.protocolVersion, exchange)
+        let session = query.sid.flatMap { sessions[$0] }
+        if session == nil, let owner = query.sid.flatMap(EngineServer.owner(of:)),
+            owner != loop.index, owner < server.configuration.loops
+        {
+            return exchange.handOver(toLoop: owner)
+        }
+        let isUpgrade = exchange.head.upgradesToWebSocket
+        let reason = query.sid == nil ? configuration.refusal(request) : nil
+        if let refusal = EngineRefusal.first(
+            for: query, method: request.method, isUpgrade: isUpgrade,
+            sessionTransport: session?.transport, isAllowed: reason == nil)
+        {
+            return refuse(exchange, refusal, message: refusal == .forbidden ? reason : nil)
+        }
+        guard let session else {
+            return handshake(transport: isUpgrade ? .websocket : .polling, exchange)
+        }
+        switch (isUpgrade, request.method) {
+        case (true, _):
+            if let channel = upgrade(exchange, delegate: session) { session.adopt(probe: channel) }
+        case (false, "GET"): session.get(exchange)
+        case (false, "POST"): session.post(exchange)
+        default: refuse(exchange, .badRequest)
         }
     }
 
@@ -176,37 +198,7 @@ package final class EngineServer: StreamHandler {
 
     // MARK: Requests
 
-    private func toSession(_ sid: String, transport: Transport, _ exchange: Exchange) {
-        guard let session = sessions[sid] else {
-            if let owner = EngineServer.owner(of: sid), owner != loop.index,
-                owner < server.configuration.loops
-            {
-                return exchange.handOver(toLoop: owner)
-            }
-            return refuse(exchange, .unknownSession)
-        }
-        switch transport {
-        case .websocket:
-            guard exchange.head.upgradesToWebSocket else { return refuse(exchange, .badRequest) }
-            if let channel = upgrade(exchange, delegate: session) { session.adopt(probe: channel) }
-        case .polling:
-            guard session.transport == .polling else { return refuse(exchange, .badRequest) }
-            switch exchange.request.method {
-            case "GET": session.get(exchange)
-            case "POST": session.post(exchange)
-            default: refuse(exchange, .badRequest)
-            }
-        }
-    }
-
-    private func handshake(
-        transport: Transport, version: String?, _ exchange: Exchange
-    ) {
-        guard exchange.request.method == "GET" else { return refuse(exchange, .badHandshakeMethod) }
-        if transport == .websocket, !exchange.head.upgradesToWebSocket {
-            return refuse(exchange, .badRequest)
-        }
-        guard version == "4" else { return refuse(exchange, .unsupportedProtocolVersion) }
+    private func handshake(transport: Transport, _ exchange: Exchange) {
         guard !isDraining, sessions.count < configuration.maxSessions, hasRoom(for: exchange) else {
             return exchange.respondAndClose(
                 .problem(
@@ -227,7 +219,7 @@ package final class EngineServer: StreamHandler {
         }
         sessions[id] = connection
         sessionsByAddress[connection.address, default: 0] += 1
-        connection.delegate = accepted(connection)
+        connection.delegate = accepted(connection, exchange.request)
         connection.open(on: channel)
         if transport == .polling { connection.get(exchange) }
     }
@@ -236,7 +228,8 @@ package final class EngineServer: StreamHandler {
         _ exchange: Exchange, delegate: any WebSocketDelegate
     ) -> WebSocketChannel? {
         do {
-            let answer = try WebSocketHandshake.respond(to: exchange.head, deflate: nil)
+            let answer = try WebSocketHandshake.respond(
+                to: exchange.head, deflate: configuration.deflate)
             return exchange.upgrade(
                 fields: answer.fields, deflate: answer.deflate, delegate: delegate)
         } catch {
@@ -250,17 +243,23 @@ package final class EngineServer: StreamHandler {
 
     // MARK: Answers
 
-    private func refuse(_ exchange: Exchange, _ refusal: EngineRefusal) {
+    private func refuse(
+        _ exchange: Exchange, _ refusal: EngineRefusal, message: String? = nil
+    ) {
+        let response = self.refusal(refusal, message: message, for: exchange.request)
         if exchange.head.upgradesToWebSocket {
-            exchange.respondAndClose(self.refusal(refusal, for: exchange.request))
+            exchange.respondAndClose(response)
         } else {
-            exchange.respond(self.refusal(refusal, for: exchange.request))
+            exchange.respond(response)
         }
     }
 
-    func refusal(_ refusal: EngineRefusal, for request: HTTPRequest) -> HTTPResponse {
+    func refusal(
+        _ refusal: EngineRefusal, message: String? = nil, for request: HTTPRequest
+    ) -> HTTPResponse {
         var response = HTTPResponse(
-            status: refusal.status, fields: crossOrigin(request), body: refusal.body)
+            status: refusal.status, fields: crossOrigin(request),
+            body: refusal.body(message: message ?? refusal.message))
         response.fields.set("content-type", "application/json")
         response.fields.set("cache-control", "no-store")
         return response

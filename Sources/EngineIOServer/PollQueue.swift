@@ -29,10 +29,13 @@ struct PollQueue {
     mutating func append(text packet: [UInt8]) { append(text: packet.span) }
 
     /// Adds a binary message.
-    mutating func append(binary payload: [UInt8]) {
-        writer.binary(payload.span, into: &body)
+    mutating func append(binary payload: Span<UInt8>) {
+        writer.binary(payload, into: &body)
         ends.append((body.count, true))
     }
+
+    /// Adds a binary message.
+    mutating func append(binary payload: [UInt8]) { append(binary: payload.span) }
 
     /// Takes the body.
     mutating func take() -> [UInt8] {

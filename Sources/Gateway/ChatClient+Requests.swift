@@ -3,15 +3,15 @@ internal import Bytes
 internal import ChatCore
 internal import JSON
 internal import Metrics
+internal import SocketIOServer
 internal import Timing
 
 /// The events a client may send: decoded, checked for form, and handed to whoever decides.
 extension ChatClient {
     /// Does one event. `text` holds the packet, `event` ranges into it; whatever is wrong with it is
     /// answered to its acknowledgement, and never ends the connection.
-    func handle(
-        _ event: (name: Range<Int>, arguments: [Range<Int>]), ackID: Int?, in text: Span<UInt8>
-    ) {
+    func handle(_ event: SocketEvent, in text: Span<UInt8>) {
+        let ackID = event.ackID
         chat.gateway.metrics.requests.increment()
         // A number is a name too, though of no event of ours.
         let isString = text[event.name.lowerBound] == UInt8(ascii: "\"")

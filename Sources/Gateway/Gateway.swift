@@ -7,6 +7,7 @@ internal import JWT
 package import Metrics
 internal import Reactor
 package import ServiceRuntime
+internal import SocketIOServer
 package import Store
 internal import Synchronization
 internal import Timing
@@ -171,7 +172,7 @@ package final class Gateway: CommitObserver, Sendable {
     }
 
     private func deliverLive(_ event: LiveEvent) {
-        let publication = Publication(event: event.event, argument: event.argument)
+        let publication = Publication(event)
         toLoops { $0.deliverLive(event, publication) }
     }
 

@@ -2,6 +2,7 @@
 package import ChatCore
 package import EngineIOServer
 package import Metrics
+internal import SocketIOServer
 
 /// How the gateway serves the chat.
 package struct GatewayConfiguration: Sendable {
@@ -13,6 +14,14 @@ package struct GatewayConfiguration: Sendable {
     package var connectTimeout: Duration = .seconds(45)
     /// Bytes that may wait for one client before it is fed from the log instead, at its own pace.
     package var maxQueuedBytes = 1 << 20
+
+    var sockets: SocketServerConfiguration {
+        var sockets = SocketServerConfiguration(engine: engine)
+        sockets.connectTimeout = connectTimeout
+        sockets.maxQueuedBytes = maxQueuedBytes
+        return sockets
+    }
+
     /// Rate limits off: for load tests.
     package var isUnlimited = false
     /// Shared by the instances of one store; 32 random bytes.

@@ -4,6 +4,7 @@ internal import ChatCore
 internal import HTTPServer
 internal import Metrics
 internal import Reactor
+internal import SocketIOServer
 internal import Store
 internal import Timing
 
@@ -29,37 +30,39 @@ struct LiveEvent: Sendable {
 final class LoopChat {
     /// Who is waiting for a command's outcome.
     enum Continuation {
-        case session(after: Int64?, isResumed: Bool)
+        case session(after: Int64?, formerID: String?)
         case acknowledge(Int?)
     }
 
     private struct Waiting {
         let client: ChatClient
-        /// The client's session that asked: the next one, on the same connection, did not.
-        let session: UInt32
         let continuation: Continuation
         let isJoin: Bool
     }
 
     unowned let gateway: Gateway
+    private let namespace: LocalNamespace
     private let loop: EventLoop
-    private var rooms: [RoomID: LocalRoom] = [:]
     private var users: [UserID: [ChatClient]] = [:]
     private var waiting: [UInt64: Waiting] = [:]
     private var lastToken: UInt64 = 0
-    /// Rooms with publications in the turn under way.
-    private var dirtyRooms: [LocalRoom] = []
-    /// Clients with publications of their own in the turn under way.
-    private var owing: [ChatClient] = []
     /// Joins each client has asked for and not yet been answered, so that the asker's first live
     /// event is the one after the answer's head.
     private var joining: [ObjectIdentifier: Int] = [:]
     /// The page of presence that new clients start from.
     private(set) var presence: [UInt8] = Array("{\"online\":0,\"users\":[]}".utf8)
 
-    init(gateway: Gateway, loop: EventLoop) {
+    /// - Parameter sockets: what the chat is served over; its main namespace is the chat's.
+    init(gateway: Gateway, sockets: LoopSockets) {
         self.gateway = gateway
-        self.loop = loop
+        loop = sockets.loop
+        weak var chat: LoopChat?
+        namespace = sockets.serve("/") { socket in
+            guard let chat else { preconditionFailure("the chat lives as long as its loop") }
+            return ChatClient(socket: socket, chat: chat)
+        }
+        chat = self
+        sockets.endOfTurn = { [unowned self] in endTurn() }
     }
 
     var now: Instant { loop.now }
@@ -96,21 +99,6 @@ final class LoopChat {
         for client in Array(users.values.joined()) where isRevoked(client) { client.revoked() }
     }
 
-    // MARK: Rooms
-
-    /// The room of that id, made when it is new here.
-    func room(_ id: RoomID) -> LocalRoom {
-        if let room = rooms[id] { return room }
-        let room = LocalRoom(id: id)
-        rooms[id] = room
-        return room
-    }
-
-    /// Forgets a room nobody here is in.
-    func release(_ room: LocalRoom) {
-        if room.isEmpty, room.publications.isEmpty { rooms[room.id] = nil }
-    }
-
     // MARK: Commands
 
     /// Hands a command to the writer. False: it takes no more now, and nothing will come of this one.
@@ -127,7 +115,7 @@ final class LoopChat {
             return false
         }
         waiting[lastToken] = Waiting(
-            client: client, session: client.session, continuation: continuation, isJoin: isJoin)
+            client: client, continuation: continuation, isJoin: isJoin)
         if isJoin { joining[ObjectIdentifier(client), default: 0] += 1 }
         return true
     }
@@ -150,37 +138,30 @@ final class LoopChat {
 
     private func deliver(_ entry: LogEntry, _ publication: Publication) {
         delivered = entry.seq
-        publish(publication, in: entry.room)
+        namespace.publish(publication, in: entry.room.rawValue)
         guard entry.kind == .member, let content = try? entry.content(),
             case .member(let action, let user) = content, let clients = users[user.id]
         else { return }
         switch action {
         case .joined:
-            let room = room(entry.room)
-            for client in clients where client.isOpen || client.phase == .recovering {
+            for client in clients where client.isInRooms {
                 let asked = joining[ObjectIdentifier(client)] != nil
-                guard !client.isMember(of: room.id) else { continue }
+                guard !client.isMember(of: entry.room) else { continue }
                 if !asked { client.owe(publication, isOwnRoom: true) }
-                client.join(room)
+                client.socket.join(entry.room.rawValue)
                 client.membershipChanged(
-                    in: room.id, from: asked ? entry.seq + 1 : entry.seq, isMember: true)
+                    in: entry.room, from: asked ? entry.seq + 1 : entry.seq, isMember: true)
             }
         case .left, .removed:
-            guard let room = rooms[entry.room] else { return }
-            for client in clients where client.isMember(of: room.id) {
-                client.leave(room)
-                client.membershipChanged(in: room.id, from: entry.seq + 1, isMember: false)
+            for client in clients where client.isMember(of: entry.room) {
+                client.socket.leave(entry.room.rawValue)
+                client.membershipChanged(in: entry.room, from: entry.seq + 1, isMember: false)
             }
         case .invited:
             for client in clients where !client.isMember(of: entry.room) {
                 client.owe(publication, isOwnRoom: false)
             }
         }
-    }
-
-    private func publish(_ publication: Publication, in id: RoomID) {
-        guard let room = rooms[id], !room.isEmpty else { return }
-        if room.append(publication) { dirtyRooms.append(room) }
     }
 
     private func complete(_ token: UInt64, _ outcome: Outcome) {
@@ -190,45 +171,19 @@ final class LoopChat {
             let key = ObjectIdentifier(client)
             joining[key] = joining[key].flatMap { $0 > 1 ? $0 - 1 : nil }
         }
-        guard client.session == waiting.session else { return }
+        guard client.phase != .closed else { return }
         switch waiting.continuation {
-        case .session(let position, let isResumed):
-            client.opened(outcome, after: position, isResumed: isResumed)
+        case .session(let position, let formerID):
+            client.opened(outcome, after: position, formerID: formerID)
         case .acknowledge(let id): client.completed(outcome, ackID: id)
         }
     }
 
     // MARK: Fan-out
 
-    /// The client has publications of its own to be sent at the end of this turn.
-    func owes(_ client: ChatClient) {
-        guard !client.isTouched else { return }
-        client.isTouched = true
-        owing.append(client)
-    }
-
-    /// Sends the turn's publications: each client with something waiting gets one write.
-    func endTurn() {
-        guard !dirtyRooms.isEmpty || !owing.isEmpty else { return }
-        let dirty = dirtyRooms
-        dirtyRooms.removeAll(keepingCapacity: true)
-        var touched: [ChatClient] = []
-        swap(&touched, &owing)
-        for room in dirty {
-            for member in room.members where member.first < room.publications.count {
-                if !member.client.isTouched {
-                    member.client.isTouched = true
-                    touched.append(member.client)
-                }
-                member.client.pendingRooms.append((room, member.first))
-            }
-            gateway.metrics.deliveries.increment(by: room.members.count * room.publications.count)
-        }
-        for client in touched { client.flushTurn() }
-        for room in dirty {
-            room.endTurn()
-            release(room)
-        }
+    private func endTurn() {
+        let deliveries = namespace.endTurn()
+        if deliveries > 0 { gateway.metrics.deliveries.increment(by: deliveries) }
     }
 
     /// Sends an event outside the log from this loop to all others, and to other instances.
@@ -237,9 +192,11 @@ final class LoopChat {
     /// Gives an event outside the log to the clients here.
     func deliverLive(_ event: LiveEvent, _ publication: Publication) {
         if let id = event.room {
-            guard let room = rooms[id] else { return }
-            for member in room.members where member.client.actor.id != event.except {
-                member.client.sendIfKeepingUp(publication)
+            guard let room = namespace.existingRoom(id.rawValue) else { return }
+            for socket in room.sockets {
+                guard let client = socket.handler as? ChatClient, client.actor.id != event.except
+                else { continue }
+                client.sendIfKeepingUp(publication)
             }
         } else {
             for client in users.values.joined() where client.actor.id != event.except {
@@ -277,36 +234,18 @@ final class LoopChat {
         if !accepted { unpark(token)?.acknowledge(ackID, refused: .busy) }
     }
 
-    func readMissed(
-        for client: ChatClient, rooms: [RoomID], after: Int64, upTo: Int64, isResumed: Bool
-    ) {
-        let mailbox = loop.mailbox
-        let token = park(client)
-        let limit = gateway.configuration.limits.replayEvents
-        let accepted = gateway.reader.missed(
-            rooms: Set(rooms), after: after, through: upTo, limit: limit
-        ) { result in
-            mailbox.post { loop in
-                guard let client = LoopChat.of(loop)?.unpark(token) else { return }
-                let page = try? result.get()
-                client.caughtUp(
-                    page?.isComplete == true ? page?.entries : nil, isResumed: isResumed)
-            }
-        }
-        if !accepted { unpark(token)?.caughtUp(nil, isResumed: isResumed) }
-    }
-
     /// Entries in one page for a client that is behind.
     private static let catchUpPage = 256
 
-    /// Reads on for a client that is behind.
-    func readOn(for client: ChatClient, after: Int64) {
-        guard after < delivered else { return client.tookPage(([], after), level: delivered) }
+    /// Reads a page for a client that is recovering or behind.
+    /// - Parameter through: the last position of interest; nil for what has been delivered here.
+    func readOn(for client: ChatClient, rooms: Set<RoomID>, after: Int64, through: Int64?) {
+        let end = through ?? delivered
+        guard after < end else { return client.tookPage(([], after), level: delivered) }
         let mailbox = loop.mailbox
         let token = park(client)
         let accepted = gateway.reader.missed(
-            rooms: client.roomsToRead, after: after, through: delivered,
-            limit: LoopChat.catchUpPage
+            rooms: rooms, after: after, through: end, limit: LoopChat.catchUpPage
         ) { result in
             mailbox.post { loop in
                 guard let chat = LoopChat.of(loop), let client = chat.unpark(token) else { return }
@@ -317,18 +256,19 @@ final class LoopChat {
         if !accepted { unpark(token)?.tookPage(nil, level: delivered) }
     }
 
-    private var parked: [UInt64: (client: ChatClient, session: UInt32)] = [:]
+    private var parked: [UInt64: ChatClient] = [:]
 
     private func park(_ client: ChatClient) -> UInt64 {
         lastToken += 1
-        parked[lastToken] = (client, client.session)
+        parked[lastToken] = client
         return lastToken
     }
 
-    /// The client that waits under a token; nil when the session that asked has ended.
+    /// The client that waits under a token; nil when it has gone.
     private func unpark(_ token: UInt64) -> ChatClient? {
-        guard let (client, session) = parked.removeValue(forKey: token), client.session == session
-        else { return nil }
+        guard let client = parked.removeValue(forKey: token), client.phase != .closed else {
+            return nil
+        }
         return client
     }
 

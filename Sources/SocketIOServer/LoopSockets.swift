@@ -1,0 +1,80 @@
+// SPDX-License-Identifier: MIT
+package import EngineIOServer
+package import HTTPServer
+package import Reactor
+package import SocketIO
+internal import Timing
+
+/// How Socket.IO is served.
+package struct SocketServerConfiguration: Sendable {
+    package var engine: EngineServerConfiguration
+    /// From the transport's opening, or the last namespace's end, to CONNECT done. The reference
+    /// server's default.
+    package var connectTimeout: Duration = .seconds(45)
+    package var limits = SocketLimits()
+    /// Bytes that may wait for one client before its sockets have fallen behind. Four times as many
+    /// end the connection of a client that goes on asking.
+    package var maxQueuedBytes = 1 << 20
+    /// Whether sockets keep the request that opened their session.
+    package var keepsHandshake = false
+
+    package init(engine: EngineServerConfiguration) { self.engine = engine }
+}
+
+/// Socket.IO on one loop: its namespaces, over the Engine.IO sessions of that loop.
+///
+///     let sockets = LoopSockets(configuration, on: server)
+///     sockets.serve("/chat") { socket in ChatHandler(socket) }
+package final class LoopSockets: StreamHandler {
+    package let configuration: SocketServerConfiguration
+    package let loop: EventLoop
+    /// Called at the end of each turn, before anything is sent.
+    package var endOfTurn: () -> Void = {}
+    private var engine: EngineServer?
+    private var namespaces: [String: LocalNamespace] = [:]
+
+    /// Made on the loop's own thread.
+    package init(_ configuration: SocketServerConfiguration, on server: LoopServer) {
+        self.configuration = configuration
+        loop = server.loop
+        engine = EngineServer(
+            configuration.engine, on: server,
+            accepted: { [unowned self] connection, request in
+                SocketConnection(
+                    engine: connection, server: self,
+                    handshake: configuration.keepsHandshake ? request : nil)
+            },
+            endOfTurn: { [unowned self] in endOfTurn() })
+    }
+
+    var now: Instant { loop.now }
+
+    /// Serves a namespace, from now on. Names that are not served are refused with
+    /// `Invalid namespace`.
+    /// - Parameter recovery: of this namespace alone; nil where nothing is recovered, or the
+    ///   application does it.
+    @discardableResult
+    package func serve(
+        _ name: String, recovery: LocalRecovery? = nil,
+        _ makeHandler: @escaping LocalNamespace.MakeHandler
+    ) -> LocalNamespace {
+        let namespace = LocalNamespace(
+            name: name, server: self, recovery: recovery, makeHandler: makeHandler)
+        namespaces[name] = namespace
+        return namespace
+    }
+
+    /// The namespace of that name, if it is served.
+    package func namespace(_ name: String) -> LocalNamespace? { namespaces[name] }
+
+    /// Engine.IO sessions open on this loop.
+    package var sessionCount: Int { engine?.sessionCount ?? 0 }
+
+    // MARK: StreamHandler
+
+    package func claims(path: String) -> Bool { engine?.claims(path: path) ?? false }
+    package func accept(_ exchange: Exchange) { engine?.accept(exchange) }
+    package func turnEnds() { engine?.turnEnds() }
+    package func drain() { engine?.drain() }
+    package func end() { engine?.end() }
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+internal import EngineIO
+internal import EngineIOServer
+internal import HTTPServer
+internal import SocketIO
+internal import WebSocket
+
+/// One event for many clients, encoded once: complete WebSocket frames around the Engine.IO and
+/// Socket.IO packets, for each class of receiver.
+///
+/// Receivers differ in one thing only: whether they keep a recovery offset. Those get it as the
+/// event's last argument (Socket.IO, connection state recovery); the others would hand it to the
+/// application as an argument too many.
+package final class Publication: Sendable {
+    /// Where it stands among the publications of its namespace; 0 for what has no place in the order.
+    package let order: Int64
+    private let plain: Encoded
+    private let offset: Encoded?
+
+    struct Encoded: Sendable {
+        let frames: SharedBytes
+        /// The text packet inside the first frame, Engine.IO type included: what a poll carries.
+        let packet: Range<Int>
+        /// The binary messages inside the frames behind it.
+        let attachments: [Range<Int>]
+
+        var packets: some Sequence<FramedPacket> {
+            [FramedPacket(payload: packet, isBinary: false)]
+                + attachments.map { FramedPacket(payload: $0, isBinary: true) }
+        }
+    }
+
+    /// An event of the main namespace with one JSON argument.
+    ///
+    /// - Parameters:
+    ///   - event: one of our own names: nothing in it needs escaping.
+    ///   - argument: one JSON text. Not a string, which clients would take for an offset.
+    ///   - order: its place, which is the recovery offset too; 0 leaves the offset out.
+    package init(event: String, argument: Span<UInt8>, order: Int64 = 0) {
+        self.order = order
+        plain = Publication.encode { packet in
+            Publication.write(event: event, argument: argument, offset: nil, into: &packet)
+        }
+        offset =
+            order == 0
+            ? nil
+            : Publication.encode { packet in
+                Publication.write(event: event, argument: argument, offset: order, into: &packet)
+            }
+    }
+
+    /// Any event.
+    /// - Parameters:
+    ///   - ackID: set when every receiver is to answer.
+    ///   - order: its place; an offset goes with it where it is not 0.
+    package init(
+        namespace: String, event: String, arguments: SocketArguments, ackID: Int? = nil,
+        order: Int64 = 0
+    ) {
+        self.order = order
+        plain = Publication.encode(attachments: arguments.attachments) { packet in
+            SocketEncoder.event(
+                namespace: namespace, name: event, arguments: arguments.items, ackID: ackID,
+                attachmentCount: arguments.attachments.count, into: &packet)
+        }
+        offset =
+            order == 0
+            ? nil
+            : Publication.encode(attachments: arguments.attachments) { packet in
+                SocketEncoder.event(
+                    namespace: namespace, name: event,
+                    arguments: arguments.items + [Array("\"\(order)\"".utf8)],
+                    attachmentCount: arguments.attachments.count, into: &packet)
+            }
+    }
+
+    /// The encoding for a class of receiver.
+    func encoded(keepsOffset: Bool) -> Encoded {
+        keepsOffset ? offset ?? plain : plain
+    }
+
+    private static func encode(
+        attachments: [[UInt8]] = [], _ write: (inout [UInt8]) -> Void
+    ) -> Encoded {
+        var packet: [UInt8] = []
+        packet.reserveCapacity(512)
+        packet.append(EnginePacketType.message.rawValue)
+        write(&packet)
+        var frames: [UInt8] = []
+        frames.reserveCapacity(packet.count + 10 + attachments.reduce(0) { $0 + $1.count + 10 })
+        FrameWriter.writeHeader(opcode: .text, length: packet.count, into: &frames)
+        let text = frames.count..<frames.count + packet.count
+        frames.append(contentsOf: packet)
+        var binaries: [Range<Int>] = []
+        for attachment in attachments {
+            FrameWriter.writeHeader(opcode: .binary, length: attachment.count, into: &frames)
+            binaries.append(frames.count..<frames.count + attachment.count)
+            frames.append(contentsOf: attachment)
+        }
+        return Encoded(frames: SharedBytes(frames), packet: text, attachments: binaries)
+    }
+
+    /// Appends an EVENT of the main namespace with one JSON argument, and the offset behind it where
+    /// there is one.
+    package static func write(
+        event: String, argument: Span<UInt8>, offset: Int64?, into output: inout [UInt8]
+    ) {
+        output.append("2[\"")
+        output.append(event)
+        output.append("\",")
+        output.append(argument)
+        if let offset {
+            output.append(",\"")
+            output.append(decimal: offset)
+            output.append("\"")
+        }
+        output.append("]")
+    }
+}

@@ -1,0 +1,372 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+package import EngineIO
+internal import EngineIOServer
+internal import HTTPServer
+package import JSON
+internal import SocketIO
+package import Timing
+
+/// One client in one namespace, on its loop.
+///
+///     connecting ──accept──► connected ──DISCONNECT either way, transport ends──► closed
+///         └──refuse, DISCONNECT, transport ends───────────────────────────────────►┘
+///
+/// A client that joins the namespace again gets a new one.
+package final class Socket {
+    package enum Phase: Sendable { case connecting, connected, closed }
+
+    /// What becomes of publications in the socket's rooms.
+    package enum Delivery: Sendable {
+        /// They are sent at the end of each turn.
+        case live
+        /// They are not for this socket now: its handler reads them from elsewhere.
+        case dropped
+    }
+
+    /// Why a socket ended.
+    package enum Ending: Hashable, Sendable {
+        /// The client sent DISCONNECT.
+        case clientLeft
+        /// `disconnect` was called here.
+        case serverLeft
+        /// The transport ended under it.
+        case transportEnded
+        /// CONNECT was refused.
+        case refused
+    }
+
+    /// A room and the socket's place in its member list.
+    struct Membership {
+        let room: Room
+        var index: Int
+    }
+
+    package let namespace: LocalNamespace
+    /// The public id, known to the client; empty until accepted.
+    package private(set) var id = ""
+    package private(set) var phase = Phase.connecting
+    package var delivery = Delivery.live
+    /// Whether events carry the recovery offset (see `Publication`).
+    package var keepsOffset = false
+    /// When the handler wants to be called.
+    package var deadline = Instant.distantFuture { didSet { connection?.rearm() } }
+    /// Publications up to this place have come another way, and are left out of the next turn that
+    /// brings any; 0 for none.
+    package var skipThrough: Int64 = 0
+
+    var connection: SocketConnection?
+    package internal(set) var handler: (any SocketHandler)?
+    /// The place in the namespace's list.
+    var index = 0
+    var privateID: String?
+
+    private var memberships: [Membership] = []
+    /// Rooms with something for this socket in the turn under way.
+    private var pending: [(room: Room, first: Int)] = []
+    /// Publications of the turn under way that are for this socket alone.
+    private var owed: [Publication] = []
+    private var isTouched = false
+    private var acks: [Int: PendingAck] = [:]
+    /// Whether the handler waits to hear that the queue is empty.
+    var wantsDrained = false
+
+    init(namespace: LocalNamespace, connection: SocketConnection) {
+        self.namespace = namespace
+        self.connection = connection
+    }
+
+    // MARK: What it came with
+
+    /// The request that opened the session; nil unless the server keeps it
+    /// (`SocketServerConfiguration.keepsHandshake`).
+    package var handshake: SocketHandshake? { connection?.handshake }
+    /// The query of the request that opened the session.
+    package var query: String { connection?.engine?.query ?? "" }
+    /// The client's address.
+    package var address: String { connection?.engine?.address ?? "" }
+    /// Which transport carries it now; nil once it is closed.
+    package var transport: Transport? { connection?.engine?.transport }
+    package var isConnected: Bool { phase == .connected }
+    /// Bytes that wait for a slow client, of all its namespaces.
+    package var queuedBytes: Int { connection?.engine?.queuedBytes ?? 0 }
+
+    // MARK: Joining the namespace
+
+    /// Answers CONNECT. What has been sent before, clients keep and deliver after it.
+    /// - Parameters:
+    ///   - id: the public id.
+    ///   - privateID: what lets the client recover its state; nil where nothing can be recovered.
+    package func accept(id: String, privateID: String? = nil) {
+        guard phase == .connecting else { return }
+        self.id = id
+        self.privateID = privateID
+        var packet: [UInt8] = []
+        SocketEncoder.connect(namespace: namespace.name, sid: id, pid: privateID, into: &packet)
+        send(packet: packet)
+        phase = .connected
+        connection?.accepted()
+    }
+
+    /// Refuses CONNECT; the client may try again on the same transport.
+    /// - Parameters:
+    ///   - message: what the client's `connect_error` handler gets as the error's message.
+    ///   - data: details; nil leaves the member out.
+    package func refuse(_ message: String, data: JSONValue? = nil) {
+        guard phase == .connecting else { return }
+        var packet: [UInt8] = []
+        SocketEncoder.connectError(
+            namespace: namespace.name, message: message, data: data, into: &packet)
+        send(packet: packet)
+        end(.refused)
+    }
+
+    // MARK: Sending
+
+    /// Sends one whole packet, without Engine.IO's type.
+    package func send(packet: [UInt8]) {
+        guard phase != .closed else { return }
+        connection?.engine?.send(text: packet)
+    }
+
+    /// Sends one publication at once, outside the turn's batches.
+    package func send(_ publication: Publication) {
+        guard phase != .closed else { return }
+        let encoded = publication.encoded(keepsOffset: keepsOffset)
+        connection?.engine?.send(
+            frames: encoded.frames, range: 0..<encoded.frames.bytes.count, packets: encoded.packets)
+    }
+
+    /// Sends an event to this client; recoverable where the namespace recovers.
+    package func emit(_ event: String, _ arguments: SocketArguments = []) {
+        guard phase != .closed else { return }
+        namespace.emit(event, arguments, to: self)
+    }
+
+    /// Sends an event that may be lost: only when nothing waits for this client.
+    package func emitVolatile(_ event: String, _ arguments: SocketArguments = []) {
+        guard connection?.engine?.isWritable == true else { return }
+        send(Publication(namespace: namespace.name, event: event, arguments: arguments))
+    }
+
+    /// Sends an event and asks for an answer.
+    /// - Parameters:
+    ///   - timeout: nil waits as long as the socket lives.
+    ///   - answered: called once: with the arguments, or with nil at the timeout or the socket's end.
+    package func emit(
+        _ event: String, _ arguments: SocketArguments = [], timeout: Duration? = nil,
+        answered: @escaping (SocketArguments?) -> Void
+    ) {
+        guard phase != .closed else { return answered(nil) }
+        let id = namespace.nextAckID()
+        expect(ack: id, timeout: timeout, answered)
+        send(
+            Publication(
+                namespace: namespace.name, event: event, arguments: arguments, ackID: id))
+    }
+
+    /// Answers an event of the client's. The caller answers each at most once.
+    package func acknowledge(_ ackID: Int, _ arguments: SocketArguments) {
+        var packet: [UInt8] = []
+        SocketEncoder.ack(
+            namespace: namespace.name, id: ackID, arguments: arguments.items,
+            attachmentCount: arguments.attachments.count, into: &packet)
+        send(packet: packet)
+        for attachment in arguments.attachments {
+            guard phase != .closed else { return }
+            connection?.engine?.send(binary: attachment)
+        }
+    }
+
+    /// Has the handler told, once, when everything that waits now is with the kernel.
+    package func tellWhenDrained() {
+        guard phase != .closed else { return }
+        wantsDrained = true
+        connection?.engine?.tellWhenDrained()
+    }
+
+    /// Forgives what waits now: a replay that the server chose to send is not the client's greed.
+    package func forgiveQueue() { connection?.forgiven = queuedBytes }
+
+    // MARK: Ending
+
+    /// Sends the client out of the namespace. A stock client does not come back by itself.
+    /// - Parameter reason: ends the transport too, and with it all the client's namespaces; nil leaves
+    ///   it open.
+    package func disconnect(closing reason: EngineSession.CloseReason? = nil) {
+        guard phase != .closed else { return }
+        let engine = connection?.engine
+        var packet: [UInt8] = []
+        SocketEncoder.disconnect(namespace: namespace.name, into: &packet)
+        send(packet: packet)
+        end(.serverLeft)
+        if let reason { engine?.close(reason) }
+    }
+
+    /// Ends the transport, and with it all the client's namespaces. A stock client comes back.
+    package func closeTransport(_ reason: EngineSession.CloseReason) {
+        connection?.engine?.close(reason)
+    }
+
+    func end(_ reason: Ending) {
+        guard phase != .closed else { return }
+        namespace.forget(self, reason)
+        phase = .closed
+        leaveAll()
+        let acks = acks
+        self.acks = [:]
+        connection?.forget(self)
+        connection = nil
+        let handler = handler
+        self.handler = nil
+        for ack in acks.values { ack.answered(nil) }
+        handler?.disconnected(reason)
+    }
+
+    // MARK: Rooms
+
+    /// The rooms it is in, in the order of joining.
+    package var rooms: some Collection<Room> { memberships.lazy.map(\.room) }
+
+    package func isMember(of room: String) -> Bool {
+        memberships.contains { $0.room.id == room }
+    }
+
+    /// Enters a room; what has been published in it before in this turn is not for this socket.
+    package func join(_ room: String) {
+        guard phase != .closed, !isMember(of: room) else { return }
+        let room = namespace.room(room)
+        memberships.append(Membership(room: room, index: room.add(self)))
+    }
+
+    /// Leaves a room; what the turn has brought in it so far is still sent.
+    package func leave(_ room: String) {
+        guard let place = memberships.firstIndex(where: { $0.room.id == room }) else { return }
+        let membership = memberships.remove(at: place)
+        let left = membership.room
+        left.publications[left.members[membership.index].first...].forEach { owe($0) }
+        left.remove(at: membership.index)
+        namespace.release(left)
+    }
+
+    func moved(in room: Room, to index: Int) {
+        guard let place = memberships.firstIndex(where: { $0.room === room }) else { return }
+        memberships[place].index = index
+    }
+
+    private func leaveAll() {
+        for membership in memberships.reversed() {
+            membership.room.remove(at: membership.index)
+            namespace.release(membership.room)
+        }
+        memberships = []
+        pending = []
+        owed = []
+    }
+
+    // MARK: The turn
+
+    /// Puts by a publication for this socket alone, to be sent in its place among the turn's.
+    package func owe(_ publication: Publication) {
+        guard phase != .closed, delivery != .dropped else { return }
+        touch()
+        owed.append(publication)
+    }
+
+    /// Notes that a room has publications for this socket in this turn.
+    func touch(_ room: Room, first: Int) {
+        touch()
+        pending.append((room, first))
+    }
+
+    private func touch() {
+        guard !isTouched else { return }
+        isTouched = true
+        namespace.touched(self)
+    }
+
+    /// Sends what the turn brought: by reference when it all came in one room, gathered in order when
+    /// in several, so that the last offset covers all before it.
+    func flushTurn() {
+        isTouched = false
+        if pending.count == 1, owed.isEmpty {
+            let (room, first) = pending[0]
+            pending.removeAll(keepingCapacity: true)
+            return flush(room, first: first)
+        }
+        let merged = merge()
+        pending.removeAll(keepingCapacity: true)
+        owed.removeAll(keepingCapacity: false)
+        flush(merged)
+    }
+
+    /// Sends what the turn brought in its only room with anything for this socket.
+    func flush(_ room: Room, first: Int) {
+        guard delivery == .live, skipThrough == 0 else {
+            return flush(Array(room.publications[first...]))
+        }
+        guard let connection, let engine = connection.engine else { return }
+        // What waits now has waited since an earlier turn: the transport is full. This turn is sent
+        // nevertheless, so that reading goes on behind it, at one point for all rooms.
+        let isFull = engine.queuedBytes > connection.maxQueuedBytes
+        let batch = room.batch(keepsOffset: keepsOffset)
+        engine.send(
+            frames: batch.frames,
+            range: batch.bounds[first]..<batch.bounds[batch.bounds.count - 1],
+            packets: batch.packets[batch.firstPackets[first]...])
+        if isFull { handler?.fellBehind(self) }
+    }
+
+    private func flush(_ publications: [Publication]) {
+        guard delivery == .live else { return }
+        let isFull = queuedBytes > connection?.maxQueuedBytes ?? 0
+        for publication in publications where publication.order > skipThrough {
+            send(publication)
+        }
+        skipThrough = 0
+        if isFull { handler?.fellBehind(self) }
+    }
+
+    private func merge() -> [Publication] {
+        var merged = owed
+        for (room, first) in pending { merged.append(contentsOf: room.publications[first...]) }
+        merged.sort { $0.order < $1.order }
+        return merged
+    }
+
+    // MARK: Acknowledgements
+
+    struct PendingAck {
+        let deadline: Instant
+        let answered: (SocketArguments?) -> Void
+    }
+
+    func expect(ack id: Int, timeout: Duration?, _ answered: @escaping (SocketArguments?) -> Void) {
+        acks[id] = PendingAck(
+            deadline: timeout.map { namespace.now + $0 } ?? .distantFuture, answered: answered)
+        if timeout != nil { connection?.rearm() }
+    }
+
+    /// The client's answer; one that nobody waits for is ignored, as the reference does.
+    func answered(_ ackID: Int, _ arguments: @autoclosure () -> SocketArguments) {
+        acks.removeValue(forKey: ackID)?.answered(arguments())
+    }
+
+    /// The earlier of the handler's deadline and the acknowledgements'.
+    var nextDeadline: Instant {
+        acks.isEmpty ? deadline : acks.values.reduce(deadline) { min($0, $1.deadline) }
+    }
+
+    func timePassed(now: Instant) {
+        if !acks.isEmpty {
+            for (id, ack) in acks where ack.deadline <= now {
+                acks[id] = nil
+                ack.answered(nil)
+            }
+        }
+        if deadline <= now, phase != .closed {
+            deadline = .distantFuture
+            handler?.deadlinePassed(now: now)
+        }
+    }
+}

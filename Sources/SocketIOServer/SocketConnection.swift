@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+internal import Bytes
+internal import EngineIO
+internal import EngineIOServer
+package import HTTPServer
+internal import SocketIO
+internal import Timing
+
+/// The request that opened a client's session: what the reference calls the handshake.
+package typealias SocketHandshake = HTTPRequest
+
+/// One client's Engine.IO session as Socket.IO sees it: reads its packets and brings them to the
+/// sockets of its namespaces.
+///
+/// Source: Socket.IO protocol 5. What the protocol has no place for ends the transport: an event
+/// before CONNECT, a second CONNECT, a client's CONNECT_ERROR, anything malformed.
+final class SocketConnection: EngineDelegate {
+    private(set) var engine: EngineConnection?
+    let handshake: SocketHandshake?
+    private unowned let server: LoopSockets
+    private var decoder: SocketDecoder
+    /// Sockets connecting or connected: one nearly always.
+    private var sockets: [Socket] = []
+    /// Until when a client without any namespace may stay.
+    private var connectDeadline: Instant
+    /// Whether a CONNECT was accepted on this transport: from then on, a DISCONNECT for a namespace
+    /// that is not joined may have crossed ours on the way.
+    private var hasJoined = false
+    /// Bytes waiting that the client did not ask for.
+    var forgiven = 0
+
+    init(engine: EngineConnection, server: LoopSockets, handshake: SocketHandshake?) {
+        self.engine = engine
+        self.server = server
+        self.handshake = handshake
+        decoder = SocketDecoder(limits: server.configuration.limits)
+        connectDeadline = server.now + server.configuration.connectTimeout
+        engine.deadline = connectDeadline
+    }
+
+    /// Bytes that may wait before a socket has fallen behind.
+    var maxQueuedBytes: Int { server.configuration.maxQueuedBytes }
+
+    // MARK: EngineDelegate
+
+    func received(text: Span<UInt8>) {
+        guard !isGreedy else { return close(.tooSlow) }
+        do {
+            switch try decoder.text(text) {
+            case .packet(let packet): try received(packet, in: text, attachments: [])
+            case .awaitingAttachments:
+                // Attachments are kept until all are there: not for somebody who has not signed in.
+                guard sockets.contains(where: \.isConnected) else {
+                    throw SocketError.unexpectedBinary
+                }
+            case .binaryPacket(let packet, let text, let attachments):
+                try received(packet, in: text.span, attachments: attachments)
+            }
+        } catch {
+            close(.protocolError)
+        }
+    }
+
+    func received(binary: Span<UInt8>) {
+        guard !isGreedy else { return close(.tooSlow) }
+        do {
+            if case .binaryPacket(let packet, let text, let attachments) = try decoder.binary(
+                binary.array())
+            {
+                try received(packet, in: text.span, attachments: attachments)
+            }
+        } catch {
+            close(.protocolError)
+        }
+    }
+
+    func drained() {
+        for socket in sockets where socket.wantsDrained {
+            socket.wantsDrained = false
+            socket.handler?.drained()
+        }
+    }
+
+    func deadlinePassed(now: Instant) {
+        if !sockets.contains(where: \.isConnected), connectDeadline <= now {
+            return close(.protocolError)
+        }
+        for socket in sockets { socket.timePassed(now: now) }
+        rearm()
+    }
+
+    func closed() {
+        engine = nil
+        for socket in sockets { socket.end(.transportEnded) }
+    }
+
+    // MARK: Packets
+
+    private func received(
+        _ packet: SocketPacket, in text: Span<UInt8>, attachments: [[UInt8]]
+    ) throws(SocketError) {
+        guard let socket = sockets.first(where: { $0.namespace.name == packet.namespace }) else {
+            switch packet.type {
+            case .connect: return connect(packet, in: text)
+            case .disconnect where hasJoined: return
+            default: throw .invalidPayload
+            }
+        }
+        switch packet.type {
+        case .event, .binaryEvent:
+            guard socket.isConnected, let data = packet.data else { throw .invalidPayload }
+            let (name, arguments) = try EventArguments.split(text, in: data)
+            socket.handler?.received(
+                SocketEvent(
+                    name: name, arguments: arguments, ackID: packet.ackID, attachments: attachments),
+                in: text)
+        case .ack, .binaryAck:
+            guard socket.isConnected, let data = packet.data, let id = packet.ackID else {
+                throw .invalidPayload
+            }
+            let arguments = try EventArguments.splitAck(text, in: data)
+            socket.answered(id, SocketArguments(arguments, in: text, attachments: attachments))
+        case .disconnect: socket.end(.clientLeft)
+        case .connect, .connectError: throw .invalidPayload
+        }
+    }
+
+    private func connect(_ packet: SocketPacket, in text: Span<UInt8>) {
+        guard let namespace = server.namespace(packet.namespace) else {
+            var reply: [UInt8] = []
+            SocketEncoder.connectError(
+                namespace: packet.namespace, message: "Invalid namespace", data: nil, into: &reply)
+            engine?.send(text: reply)
+            return
+        }
+        let socket = Socket(namespace: namespace, connection: self)
+        sockets.append(socket)
+        namespace.connect(socket, auth: packet.data, in: text)
+    }
+
+    // MARK: Sockets
+
+    func accepted() {
+        hasJoined = true
+        rearm()
+    }
+
+    func forget(_ socket: Socket) {
+        sockets.removeAll { $0 === socket }
+        guard !sockets.contains(where: \.isConnected) else { return }
+        connectDeadline = server.now + server.configuration.connectTimeout
+        rearm()
+    }
+
+    /// Asks the session for a call at the earliest deadline.
+    func rearm() {
+        guard let engine else { return }
+        var deadline = Instant.distantFuture
+        var isConnected = false
+        for socket in sockets {
+            deadline = min(deadline, socket.nextDeadline)
+            isConnected = isConnected || socket.isConnected
+        }
+        engine.deadline = isConnected ? deadline : min(deadline, connectDeadline)
+    }
+
+    /// Whether far more waits than a client may keep waiting: it asks, and does not take the answers.
+    private var isGreedy: Bool {
+        guard let engine else { return true }
+        return engine.queuedBytes - forgiven > 4 * maxQueuedBytes
+    }
+
+    private func close(_ reason: EngineSession.CloseReason) { engine?.close(reason) }
+}
