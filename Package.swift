@@ -47,6 +47,7 @@ let package = Package(
         .executable(name: "AuthService", targets: ["AuthService"]),
         .executable(name: "NotificationService", targets: ["NotificationService"]),
         .executable(name: "chatctl", targets: ["chatctl"]),
+        .executable(name: "ConformanceServer", targets: ["ConformanceServer"]),
     ],
     dependencies: [
         .package(url: "https://github.com/apple/swift-argument-parser", from: "1.8.2"),
@@ -166,6 +167,9 @@ let package = Package(
                 "Store",
                 "ChatCore", arguments,
             ]),
+
+        executable(
+            "ConformanceServer", ["WebSocket", "EngineIO", "EngineIOServer", arguments]),
 
         // Tests mirror the sources.
         .target(

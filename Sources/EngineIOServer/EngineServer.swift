@@ -219,26 +219,16 @@ package final class EngineServer: StreamHandler {
         }
         sessions[id] = connection
         sessionsByAddress[connection.address, default: 0] += 1
-        connection.delegate = accepted(connection, exchange.request)
         connection.open(on: channel)
+        // The open packet goes alone, as the reference's does: some clients read nothing behind it.
         if transport == .polling { connection.get(exchange) }
+        connection.delegate = accepted(connection, exchange.request)
     }
 
     private func upgrade(
         _ exchange: Exchange, delegate: any WebSocketDelegate
     ) -> WebSocketChannel? {
-        do {
-            let answer = try WebSocketHandshake.respond(
-                to: exchange.head, deflate: configuration.deflate)
-            return exchange.upgrade(
-                fields: answer.fields, deflate: answer.deflate, delegate: delegate)
-        } catch {
-            var response = HTTPResponse.problem(
-                error.status, code: "bad_websocket_handshake", detail: error.detail)
-            for field in error.fields.fields { response.fields.set(field.name, field.value) }
-            exchange.respondAndClose(response)
-            return nil
-        }
+        exchange.upgrade(deflate: configuration.deflate, delegate: delegate)
     }
 
     // MARK: Answers

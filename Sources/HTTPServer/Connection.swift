@@ -358,9 +358,8 @@ final class Connection: DescriptorHandler, TimerTarget {
         phase = .webSocket
         enqueue(bytes)
         let channel = WebSocketChannel(
-            connection: self, delegate: delegate,
-            receiver: MessageReceiver(
-                role: .server, limits: server.configuration.webSocket, deflate: deflate))
+            connection: self, delegate: delegate, limits: server.configuration.webSocket,
+            deflate: deflate)
         self.channel = channel
         if !isParsing, !unread.isEmpty {
             // Frames sent ahead of our 101: parsed once the delegate knows its channel.

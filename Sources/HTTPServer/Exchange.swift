@@ -38,6 +38,28 @@ package final class Exchange {
         respond(response)
     }
 
+    /// Answers a WebSocket handshake: 101 and a channel, or why there is none and the end of the
+    /// connection.
+    /// - Parameters:
+    ///   - deflate: what is wanted of permessage-deflate; nil to speak none.
+    ///   - fields: added to the 101.
+    /// - Returns: nil when the handshake is refused or the client has gone.
+    package func upgrade(
+        deflate: DeflatePolicy?, adding fields: HTTPFields = [:], delegate: any WebSocketDelegate
+    ) -> WebSocketChannel? {
+        do {
+            var answer = try WebSocketHandshake.respond(to: head, deflate: deflate)
+            for field in fields.fields { answer.fields.append(field.name, field.value) }
+            return upgrade(fields: answer.fields, deflate: answer.deflate, delegate: delegate)
+        } catch {
+            var response = HTTPResponse.problem(
+                error.status, code: "bad_websocket_handshake", detail: error.detail)
+            for field in error.fields.fields { response.fields.set(field.name, field.value) }
+            respondAndClose(response)
+            return nil
+        }
+    }
+
     /// Answers 101 and turns the connection into a WebSocket.
     /// - Parameters:
     ///   - fields: what `WebSocketHandshake.respond` made, with anything to be added.

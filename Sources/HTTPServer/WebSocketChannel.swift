@@ -18,16 +18,23 @@ package final class WebSocketChannel {
     /// Told of what arrives; nil once `closed` has been called, or to hear no more.
     package var delegate: (any WebSocketDelegate)?
     var receiver: MessageReceiver
-    var deflater: MessageDeflater?
+    /// What was agreed on compression; nil for none.
+    private let deflate: DeflateParameters?
+    /// Made at the first message: a window costs more than all else about a connection.
+    private lazy var deflater = deflate.map { MessageDeflater(parameters: $0, role: .server) }
     /// Set when our close frame has been queued or the peer's has arrived.
     var isClosing = false
     /// Whether the delegate waits to hear that the queue is empty.
     var wantsDrained = false
 
-    init(connection: Connection, delegate: any WebSocketDelegate, receiver: MessageReceiver) {
+    init(
+        connection: Connection, delegate: any WebSocketDelegate, limits: WebSocketLimits,
+        deflate: DeflateParameters?
+    ) {
         self.connection = connection
         self.delegate = delegate
-        self.receiver = receiver
+        self.deflate = deflate
+        receiver = MessageReceiver(role: .server, limits: limits, deflate: deflate)
     }
 
     /// Whether messages may still be sent.
@@ -36,19 +43,23 @@ package final class WebSocketChannel {
     /// Bytes that wait because the socket is full: the slow-consumer measure.
     package var queuedBytes: Int { connection?.outbox.count ?? 0 }
 
-    /// Queues one text message; sent at the end of the loop's turn.
-    package func send(text: Span<UInt8>) {
-        guard isOpen else { return }
-        var frame: [UInt8] = []
-        FrameWriter.write(opcode: .text, payload: text, into: &frame)
-        connection?.enqueue(frame)
-    }
+    /// Queues one text message, compressed where that was agreed; sent at the end of the loop's turn.
+    package func send(text: Span<UInt8>) { send(.text, text) }
 
-    /// Queues one binary message.
-    package func send(binary: Span<UInt8>) {
+    /// Queues one binary message, compressed where that was agreed.
+    package func send(binary: Span<UInt8>) { send(.binary, binary) }
+
+    private func send(_ opcode: Opcode, _ payload: Span<UInt8>) {
         guard isOpen else { return }
         var frame: [UInt8] = []
-        FrameWriter.write(opcode: .binary, payload: binary, into: &frame)
+        if let deflater {
+            var compressed: [UInt8] = []
+            deflater.compress(payload, into: &compressed)
+            FrameWriter.write(
+                opcode: opcode, payload: compressed.span, rsv1: true, into: &frame)
+        } else {
+            FrameWriter.write(opcode: opcode, payload: payload, into: &frame)
+        }
         connection?.enqueue(frame)
     }
 
