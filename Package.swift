@@ -192,6 +192,11 @@ let package = Package(
             "HTTPServer",
             ["Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics"]),
         tests("EngineIOServer", ["Bytes", "EngineIO"]),
+        tests(
+            "SocketIOServer",
+            [
+                "EngineIO", "EngineIOServer", "HTTPServer", "JSON", "Metrics", "Reactor", "Timing",
+            ]),
         tests("HTTPClient", ["Addresses", "Bytes", "JSON"]),
         tests(
             "ServiceRuntime",

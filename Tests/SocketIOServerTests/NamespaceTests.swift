@@ -1,0 +1,373 @@
+// SPDX-License-Identifier: MIT
+import EngineIO
+import JSON
+import SocketIOServer
+import TestSupport
+import Testing
+
+private enum Link: Sendable, CaseIterable {
+    case webSocket, polling
+
+    func client(_ harness: SocketServerHarness) -> WireClient {
+        switch self {
+        case .webSocket: WireClient.webSocket(port: harness.port)
+        case .polling: WireClient.polling(port: harness.port)
+        }
+    }
+}
+
+@Suite struct NamespaceTests {
+    @Test(arguments: Link.allCases)
+    private func joins(_ link: Link) throws {
+        let harness = try SocketServerHarness()
+        let client = link.client(harness)
+        let reply = client.join()
+        let value = try JSONValue(parsing: Array(reply.dropFirst(2).utf8))
+        // Exactly `sid` where nothing is recovered (Socket.IO protocol 5, Connection to a namespace).
+        #expect(value.object?.members.map(\.name) == ["sid"])
+        #expect(value["sid"]?.string?.count == 20)
+        #expect(client.next() == "42[\"welcome\"]")
+    }
+
+    @Test func anUnknownNamespaceIsRefusedAndTheTransportStays() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        #expect(client.join("/nope") == "44/nope,{\"message\":\"Invalid namespace\"}")
+        #expect(client.join().hasPrefix("40{"))
+    }
+
+    @Test func middlewareRefusesWithDataAndLaterLetsIn() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        let refusal = "44/guarded,{\"message\":\"wrong key\",\"data\":{\"code\":42}}"
+        #expect(client.join("/guarded") == refusal)
+        #expect(client.join("/guarded", auth: "{\"key\":\"wrong\"}") == refusal)
+        #expect(client.join("/guarded", auth: "{\"key\":\"right\"}").hasPrefix("40/guarded,{"))
+        #expect(client.next() == "42/guarded,[\"in\"]")
+    }
+
+    @Test func namespacesShareATransportAndNothingElse() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        let id = client.enter().id
+        let reply = client.join("/guarded", auth: "{\"key\":\"right\"}")
+        #expect(!reply.contains(id))
+        #expect(client.next() == "42/guarded,[\"in\"]")
+        client.send("41/guarded,")
+        client.send("421[\"echo\",1]")
+        #expect(client.next() == "431[1]")
+    }
+
+    @Test(
+        arguments: [
+            "42[\"echo\"]", "431[]", "41", "44{\"message\":\"no\"}", "42/other,[\"echo\"]", "4abc",
+            "42{}", "42abc[\"x\",1]", "40[1]", "451-[\"x\",{\"_placeholder\":true,\"num\":0}]",
+        ])
+    func aFirstPacketThatIsNoConnectClosesTheTransport(_ packet: String) throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        client.send(packet)
+        #expect(client.next() == nil)
+        #expect(client.hasEnded)
+    }
+
+    @Test(arguments: [
+        "40", "44{\"message\":\"no\"}", "42/guarded,[\"x\"]", "42[\"connect\"]", "42[]",
+    ])
+    func whatHasNoPlaceAfterConnectClosesTheTransport(_ packet: String) throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        client.enter()
+        client.send(packet)
+        #expect(client.next() == nil)
+        #expect(client.hasEnded)
+    }
+
+    @Test func aDisconnectThatCrossedOursIsPassedOver() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        client.enter()
+        client.send("42[\"out\"]")
+        #expect(client.next() == "41")
+        client.send("41")
+        #expect(client.join().hasPrefix("40{"))
+    }
+
+    @Test func aClientWithoutNamespaceIsLetGoInTime() throws {
+        let harness = try SocketServerHarness(adjust: { $0.connectTimeout = .milliseconds(100) })
+        let idle = WireClient.webSocket(port: harness.port)
+        let leaver = WireClient.webSocket(port: harness.port)
+        leaver.enter()
+        leaver.send("41")
+        let member = WireClient.webSocket(port: harness.port)
+        member.enter()
+        #expect(idle.next() == nil)
+        #expect(idle.hasEnded)
+        #expect(leaver.next() == nil)
+        #expect(leaver.hasEnded)
+        member.send("421[\"echo\"]")
+        #expect(member.next() == "431[]")
+    }
+
+    @Test func closingTheTransportTellsTheClientToComeBack() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        client.enter()
+        client.send("42[\"away\"]")
+        #expect(client.next() == nil)
+        #expect(client.closeCode == 1001)
+    }
+}
+
+@Suite struct SocketEventTests {
+    @Test(arguments: Link.allCases)
+    private func answersAndSendsWhatItGot(_ link: Link) throws {
+        let harness = try SocketServerHarness()
+        let client = link.client(harness)
+        client.enter()
+        client.send("427[\"echo\",1,\"Я\",{\"a\":[null]}]")
+        #expect(client.next() == "437[1,\"Я\",{\"a\":[null]}]")
+        #expect(client.next() == "42[\"echoed\",1,\"Я\",{\"a\":[null]}]")
+    }
+
+    @Test func onlyTheFirstAnswerCounts() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        client.enter()
+        client.send("421[\"twice\",1]")
+        client.send("422[\"twice\",2]")
+        #expect(client.next() == "431[1]")
+        #expect(client.next() == "432[2]")
+    }
+
+    @Test func aNumberNamesAnEventToo() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        client.enter()
+        client.send("421[5]")
+        #expect(client.next() == "431[\"five\"]")
+    }
+
+    @Test func anEventNobodyHandlesIsIgnored() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        client.enter()
+        client.send("421[\"nobody\"]")
+        client.send("422[\"echo\"]")
+        #expect(client.next() == "432[]")
+    }
+
+    @Test func binaryGoesBothWaysOverPolling() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.polling(port: harness.port)
+        client.enter()
+        let placeholder = "{\"_placeholder\":true,\"num\":0}"
+        client.send("451-3[\"echo\",\(placeholder)]\u{1E}bAQIDBA==")
+        var packets: [String] = []
+        while packets.count < 4, let packet = client.next() { packets.append(packet) }
+        #expect(
+            packets == [
+                "461-3[\(placeholder)]", "bAQIDBA==", "451-[\"echoed\",\(placeholder)]",
+                "bAQIDBA==",
+            ])
+    }
+
+    @Test func theServersQuestionIsAnsweredOrTimesOut() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        client.enter()
+        client.send("42[\"ask\",\"well?\"]")
+        let question = try #require(client.next())
+        #expect(question.hasPrefix("42") && question.hasSuffix("[\"asked\",\"well?\"]"))
+        let id = question.dropFirst(2).prefix { $0.isNumber }
+        client.send("43\(id)[\"well\"]")
+        #expect(client.next() == "42[\"got\",\"well\"]")
+        client.send("43\(id)[\"again\"]")
+        client.send("42[\"ask\"]")
+        #expect(client.next()?.contains("asked") == true)
+        #expect(client.next() == "42[\"got\",\"nothing\"]")
+    }
+
+    @Test func aVolatileEventIsLostWhereSomethingWaits() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.polling(port: harness.port)
+        client.enter()
+        // No poll waits while the client posts.
+        client.send("42[\"volatile\"]")
+        client.send("421[\"echo\"]")
+        #expect(client.next() == "431[]")
+        let open = WireClient.webSocket(port: harness.port)
+        open.enter()
+        open.send("42[\"volatile\"]")
+        #expect(open.next() == "42[\"maybe\"]")
+    }
+}
+
+@Suite struct RoomTests {
+    private func members(_ harness: SocketServerHarness, _ rooms: [String]...) -> [WireClient] {
+        rooms.map { rooms in
+            let client = WireClient.webSocket(port: harness.port)
+            client.enter()
+            for room in rooms {
+                client.send("421[\"join\",\"\(room)\"]")
+                _ = client.next()
+            }
+            return client
+        }
+    }
+
+    /// Nothing has come before the answer to a question asked now.
+    private func isSilent(_ client: WireClient) -> Bool {
+        client.send("429[\"5\"]")
+        return client.next() == "439[\"five\"]"
+    }
+
+    @Test func roomsAreJoinedAndLeft() throws {
+        let harness = try SocketServerHarness()
+        let client = members(harness, [])[0]
+        client.send("421[\"join\",\"a\"]")
+        client.send("422[\"join\",\"b\"]")
+        client.send("423[\"join\",\"a\"]")
+        client.send("424[\"leave\",\"a\"]")
+        #expect(client.next() == "431[\"a\"]")
+        #expect(client.next() == "432[\"a\",\"b\"]")
+        #expect(client.next() == "433[\"a\",\"b\"]")
+        #expect(client.next() == "434[\"b\"]")
+    }
+
+    @Test func aRoomHearsAndTheSenderDoesNot() throws {
+        let harness = try SocketServerHarness()
+        let clients = members(harness, ["a"], ["a"], ["b"])
+        clients[0].send("42[\"shout\",\"a\",1]")
+        #expect(clients[1].next() == "42[\"heard\",\"a\",1]")
+        #expect(isSilent(clients[0]))
+        #expect(isSilent(clients[2]))
+    }
+
+    @Test func everybodyIsToldInOrder() throws {
+        let harness = try SocketServerHarness()
+        let clients = members(harness, [], ["a"])
+        clients[0].send("42[\"tell\",1]")
+        #expect(clients[0].next() == "42[\"told\",1]")
+        #expect(clients[0].next() == "42[\"after\"]")
+        #expect(clients[1].next() == "42[\"told\",1]")
+        #expect(isSilent(clients[1]))
+    }
+
+    @Test func aSocketInTwoRoomsGetsAnEventOnce() throws {
+        let harness = try SocketServerHarness()
+        let clients = members(harness, ["a", "b"], ["b"], [])
+        clients[2].send("42[\"two rooms\"]")
+        #expect(clients[0].next() == "42[\"once\"]")
+        #expect(clients[1].next() == "42[\"once\"]")
+        #expect(isSilent(clients[0]))
+        #expect(isSilent(clients[2]))
+    }
+
+    @Test func answersOfARoomAreGatheredUntilTheTimeout() throws {
+        let harness = try SocketServerHarness()
+        let clients = members(harness, ["a"], ["a"], [])
+        clients[2].send("421[\"question\",\"?\"]")
+        let asked = try #require(clients[0].next())
+        #expect(asked.hasSuffix("[\"question\",\"?\"]"))
+        clients[0].send("43\(asked.dropFirst(2).prefix { $0.isNumber })[\"!\"]")
+        #expect(clients[2].next() == "431[1,[\"!\"]]")
+    }
+
+    @Test func aMemberThatGoesDoesNotHoldTheAnswersUp() throws {
+        let harness = try SocketServerHarness()
+        let clients = members(harness, ["a"], [])
+        clients[1].send("421[\"question\",\"?\"]")
+        _ = clients[0].next()
+        clients[0].send("41")
+        #expect(clients[1].next() == "431[1,[]]")
+    }
+}
+
+@Suite struct LocalRecoveryTests {
+    private func offset(_ packet: String?) -> String {
+        let parts = (try? JSONValue(parsing: Array((packet ?? "").dropFirst(2).utf8)))?.array
+        return parts?.last?.string ?? ""
+    }
+
+    @Test func whatWasMissedComesBeforeTheAnswer() throws {
+        let harness = try SocketServerHarness(recovery: { LocalRecovery() })
+        let other = WireClient.webSocket(port: harness.port)
+        other.enter()
+        var client: WireClient? = WireClient.webSocket(port: harness.port)
+        let (id, privateID) = try #require(client).enter()
+        client?.send("421[\"join\",\"a\"]")
+        #expect(client?.next() == "431[\"a\"]")
+        client?.send("42[\"tell\",0]")
+        let last = offset(client?.next())
+        #expect(!last.isEmpty)
+        #expect(client?.next()?.hasPrefix("42[\"after\"") == true)
+        client = nil
+        // The server sees the end of the connection before it reads what comes behind it.
+        for event in ["42[\"shout\",\"a\",1]", "42[\"shout\",\"b\",2]", "42[\"tell\",3]"] {
+            other.send(event)
+        }
+        while let packet = other.next(), !packet.hasPrefix("42[\"told\",3") {}
+
+        let back = WireClient.webSocket(port: harness.port)
+        let auth = "{\"pid\":\"\(privateID ?? "")\",\"offset\":\"\(last)\"}"
+        let packets = [
+            back.join(auth: auth), back.next() ?? "", back.next() ?? "", back.next() ?? "",
+        ]
+        #expect(packets[0].hasPrefix("42[\"after\""))
+        #expect(packets[1].hasPrefix("42[\"heard\",\"a\",1,\""))
+        #expect(packets[2].hasPrefix("42[\"told\",3,\""))
+        #expect(packets[3] == "40{\"sid\":\"\(id)\",\"pid\":\"\(privateID ?? "")\"}")
+        _ = back.next()
+        back.send("421[\"join\",\"a\"]")
+        #expect(back.next() == "431[\"a\"]")
+    }
+
+    @Test func aHalfOpenConnectionIsTakenOver() throws {
+        let harness = try SocketServerHarness(recovery: { LocalRecovery() })
+        let client = WireClient.webSocket(port: harness.port)
+        let reply = client.join()
+        let last = offset(client.next())
+        let value = try JSONValue(parsing: Array(reply.dropFirst(2).utf8))
+        let back = WireClient.webSocket(port: harness.port)
+        let auth = "{\"pid\":\"\(value["pid"]?.string ?? "")\",\"offset\":\"\(last)\"}"
+        #expect(back.join(auth: auth) == reply)
+        #expect(client.next() == nil)
+        #expect(client.hasEnded)
+    }
+
+    @Test(arguments: ["999", "-1", "x", ""])
+    func anOffsetThatNeverWasIsNotRecovered(_ offset: String) throws {
+        let harness = try SocketServerHarness(recovery: { LocalRecovery() })
+        let client = WireClient.webSocket(port: harness.port)
+        let (id, privateID) = client.enter()
+        let back = WireClient.webSocket(port: harness.port)
+        let fresh = back.enter(auth: "{\"pid\":\"\(privateID ?? "")\",\"offset\":\"\(offset)\"}")
+        #expect(fresh.id != id)
+        #expect(fresh.privateID != privateID)
+    }
+
+    @Test func whoMissedMoreThanIsKeptStartsAnew() throws {
+        let harness = try SocketServerHarness(recovery: { LocalRecovery(maxEvents: 2) })
+        let client = WireClient.webSocket(port: harness.port)
+        let reply = client.join()
+        let last = offset(client.next())
+        for number in 0..<3 { client.send("42[\"tell\",\(number)]") }
+        for _ in 0..<6 { _ = client.next() }
+        let value = try JSONValue(parsing: Array(reply.dropFirst(2).utf8))
+        let back = WireClient.webSocket(port: harness.port)
+        let auth = "{\"pid\":\"\(value["pid"]?.string ?? "")\",\"offset\":\"\(last)\"}"
+        #expect(back.join(auth: auth) != reply)
+    }
+
+    @Test func whoLeftIsNotRecovered() throws {
+        let harness = try SocketServerHarness(recovery: { LocalRecovery() })
+        let client = WireClient.webSocket(port: harness.port)
+        let reply = client.join()
+        let last = offset(client.next())
+        client.send("41")
+        let value = try JSONValue(parsing: Array(reply.dropFirst(2).utf8))
+        let auth = "{\"pid\":\"\(value["pid"]?.string ?? "")\",\"offset\":\"\(last)\"}"
+        #expect(client.join(auth: auth) != reply)
+    }
+}
