@@ -243,10 +243,13 @@ let package = Package(
 
 // Fuzz targets link libFuzzer's main instead of their own, so they exist only for scripts/fuzz.sh.
 if Context.environment["FUZZ"] == "1" {
-    package.targets += ["HTTP1", "WebSocket", "EngineIO", "SocketIO"].map { name in
+    let layers = ["Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "EngineIO", "SocketIO"]
+    let targets = layers.dropFirst(2) + ["JWT", "Connection"]
+    package.targets += targets.map { name in
         .executableTarget(
             name: "Fuzz\(name)",
-            dependencies: Set([name, "Bytes", "JSON", "HTTP1"]).sorted().map { .byName(name: $0) },
+            dependencies: (name == "JWT" ? layers + ["JWT", "Crypto"] : layers)
+                .map { .byName(name: $0) },
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])])
     }
 }

@@ -9,7 +9,7 @@ seconds=${1:-${FUZZ_SECONDS:-60}}
 [ $# -eq 0 ] || shift
 [[ $seconds =~ ^[0-9]+$ ]] || die "seconds must be a number, not '$seconds'"
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(HTTP1 WebSocket EngineIO SocketIO)
+[ ${#targets[@]} -gt 0 ] || targets=(HTTP1 WebSocket EngineIO SocketIO JSON JWT Connection)
 
 export FUZZ=1
 # The coverage that -sanitize=fuzzer asks for by itself is of a kind libFuzzer no longer reads.

@@ -30,8 +30,9 @@ package struct RedisURL: Hashable, Sendable {
         if let at = rest.lastIndex(of: "@") {
             let parts = rest[..<at].split(
                 separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let user = RedisURL.decode(parts[0]),
-                let password = RedisURL.decode(parts.count > 1 ? parts[1] : "")
+            guard let user = PercentEncoding.decodeStrictly(parts[0].utf8),
+                let password = PercentEncoding.decodeStrictly(
+                    (parts.count > 1 ? parts[1] : "").utf8)
             else { throw .wrongCredentials }
             self.user = user.isEmpty ? nil : user
             self.password = password.isEmpty ? nil : password
@@ -57,22 +58,6 @@ package struct RedisURL: Hashable, Sendable {
             else { throw .wrongPort }
             self.port = port
         }
-    }
-
-    private static func decode(_ text: Substring) -> String? {
-        var output: [UInt8] = []
-        var bytes = text.utf8.makeIterator()
-        while let byte = bytes.next() {
-            guard byte == UInt8(ascii: "%") else {
-                output.append(byte)
-                continue
-            }
-            guard let high = bytes.next().flatMap({ Hex.value(of: $0) }),
-                let low = bytes.next().flatMap({ Hex.value(of: $0) })
-            else { return nil }
-            output.append(high << 4 | low)
-        }
-        return String(validating: output, as: UTF8.self)
     }
 }
 

@@ -22,6 +22,14 @@ extension [UInt8] {
         for index in first..<20 { append(digits[index]) }
     }
 
+    /// Makes room for `count` bytes more, and for twice what is there when it has to grow: `reserveCapacity`
+    /// alone grows to just what is asked, so that many small appends behind it copy the square of the whole.
+    @inlinable
+    package mutating func makeRoom(for count: Int) {
+        let needed = self.count + count
+        if needed > capacity { reserveCapacity(Swift.max(needed, capacity * 2)) }
+    }
+
     /// Appends the bytes of a span.
     @inlinable
     package mutating func append(_ bytes: Span<UInt8>) {

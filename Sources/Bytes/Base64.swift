@@ -26,7 +26,7 @@ package enum Base64 {
             default: high.1
             }
         }
-        output.reserveCapacity(output.count + (bytes.count + 2) / 3 * 4)
+        output.makeRoom(for: (bytes.count + 2) / 3 * 4)
         var index = 0
         while index < bytes.count {
             let left = bytes.count - index
@@ -84,7 +84,8 @@ package enum Base64 {
         decode(text.span, alphabet: alphabet)
     }
 
-    private static func value(of character: UInt8, _ alphabet: Alphabet) -> UInt8? {
+    /// The six bits that one character stands for, or nil.
+    package static func value(of character: UInt8, _ alphabet: Alphabet) -> UInt8? {
         switch character {
         case UInt8(ascii: "A")...UInt8(ascii: "Z"): character - UInt8(ascii: "A")
         case UInt8(ascii: "a")...UInt8(ascii: "z"): character - UInt8(ascii: "a") + 26

@@ -34,33 +34,16 @@ package struct EngineQuery: Hashable, Sendable {
             let name = pair[..<equals]
             let value = pair[equals...].dropFirst()
             if name.elementsEqual("EIO".utf8) {
-                query.protocolVersion = query.protocolVersion ?? decode(value)
+                query.protocolVersion = query.protocolVersion ?? PercentEncoding.decode(value)
             } else if name.elementsEqual("sid".utf8) {
-                query.sid = query.sid ?? (value.isEmpty ? nil : decode(value))
+                query.sid = query.sid ?? (value.isEmpty ? nil : PercentEncoding.decode(value))
             } else if name.elementsEqual("transport".utf8) {
-                query.transport = hasTransport ? nil : Transport(rawValue: decode(value))
+                query.transport =
+                    hasTransport ? nil : Transport(rawValue: PercentEncoding.decode(value))
                 query.hasUnknownTransport = query.transport == nil
                 hasTransport = true
             }
         }
         return query
-    }
-
-    /// Percent-decodes; an ill-formed escape stays as written.
-    private static func decode(_ text: Substring.UTF8View) -> String {
-        guard text.contains(UInt8(ascii: "%")) else { return String(Substring(text)) }
-        var output: [UInt8] = []
-        var rest = text
-        while let byte = rest.popFirst() {
-            if byte == UInt8(ascii: "%"), let high = rest.first.flatMap(Hex.value(of:)),
-                let low = rest.dropFirst().first.flatMap(Hex.value(of:))
-            {
-                output.append(high << 4 | low)
-                rest = rest.dropFirst(2)
-            } else {
-                output.append(byte)
-            }
-        }
-        return String(decoding: output, as: UTF8.self)
     }
 }

@@ -96,11 +96,7 @@ struct RequestLine: Hashable, Sendable {
         if rest.first == UInt8(ascii: "[") {
             guard let close = rest.firstIndex(of: UInt8(ascii: "]")) else { return false }
             let inner = rest[rest.index(after: rest.startIndex)..<close]
-            guard !inner.isEmpty,
-                inner.allSatisfy({
-                    HTTPCharacter.isRegisteredName($0) || $0 == UInt8(ascii: ":")
-                })
-            else { return false }
+            guard isAddressLiteral(inner) else { return false }
             rest = rest[rest.index(after: close)...]
         } else {
             let end = rest.firstIndex(of: UInt8(ascii: ":")) ?? rest.endIndex
@@ -115,6 +111,22 @@ struct RequestLine: Hashable, Sendable {
         guard let first = rest.first else { return true }
         return first == UInt8(ascii: ":") && rest.count <= 6
             && rest.dropFirst().allSatisfy(HTTPCharacter.isDigit)
+    }
+
+    /// Whether `text` may stand in brackets: the letters of an IPv6 address, or `IPvFuture` (RFC 3986 §3.2.2).
+    private static func isAddressLiteral(_ text: some Collection<UInt8>) -> Bool {
+        if let first = text.first, first | 0x20 == UInt8(ascii: "v") {
+            let digits = text.dropFirst().prefix(while: HTTPCharacter.isHexDigit)
+            let rest = text.dropFirst(digits.count + 1)
+            return !digits.isEmpty && rest.first == UInt8(ascii: ".") && rest.count > 1
+                && rest.dropFirst().allSatisfy {
+                    HTTPCharacter.isRegisteredName($0) || $0 == UInt8(ascii: ":")
+                }
+        }
+        return text.count >= 2 && text.contains(UInt8(ascii: ":"))
+            && text.allSatisfy {
+                HTTPCharacter.isHexDigit($0) || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".")
+            }
     }
 
     /// Whether two hexadecimal digits stand behind each `%`.

@@ -121,11 +121,10 @@ package struct ResponseParser: Sendable {
                 guard bytes.count > offset else {
                     return ResponseStep(consumed: offset, event: .needMore)
                 }
-                guard bytes.count - offset <= limits.maxBodyBytes - received else {
-                    throw .bodyTooLarge
-                }
-                received += bytes.count - offset
-                return ResponseStep(consumed: bytes.count, event: .body(offset..<bytes.count))
+                guard received < limits.maxBodyBytes else { throw .bodyTooLarge }
+                let end = offset + min(bytes.count - offset, limits.maxBodyBytes - received)
+                received += end - offset
+                return ResponseStep(consumed: end, event: .body(offset..<end))
             case .end:
                 stage = .statusLine
                 received = 0
@@ -150,10 +149,13 @@ package struct ResponseParser: Sendable {
         section = FieldSection()
         let declared = try BodyFraming.declared(
             by: fields, minorVersion: line.minorVersion,
-            maxBodyBytes: requestMethod == "HEAD" ? .max : limits.maxBodyBytes)
+            maxBodyBytes: requestMethod == "HEAD" || line.status == 304
+                ? .max : limits.maxBodyBytes)
+        // What follows the answer to a CONNECT that was granted is the tunnel's (RFC 9112 §6.3).
+        let isTunnel = requestMethod == "CONNECT" && (200..<300).contains(line.status)
         let hasNoBody =
             requestMethod == "HEAD" || line.status < 200 || line.status == 204
-            || line.status == 304
+            || line.status == 304 || isTunnel
         let framing: BodyFraming? = hasNoBody ? BodyFraming.none : declared
         switch framing {
         case .some(.none): stage = .end

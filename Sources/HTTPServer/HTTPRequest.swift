@@ -66,40 +66,11 @@ package enum FormURLEncoded {
 
     /// One name or value: `+` is a space, `%XX` a byte.
     package static func decode(_ text: some StringProtocol, plusIsSpace: Bool = true) -> String {
-        var output: [UInt8] = []
-        var bytes = Array(text.utf8)[...]
-        while let byte = bytes.popFirst() {
-            if byte == UInt8(ascii: "+"), plusIsSpace {
-                output.append(UInt8(ascii: " "))
-            } else if byte == UInt8(ascii: "%"), bytes.count >= 2,
-                let high = Hex.value(of: bytes[bytes.startIndex]),
-                let low = Hex.value(of: bytes[bytes.startIndex + 1])
-            {
-                output.append(high << 4 | low)
-                bytes = bytes.dropFirst(2)
-            } else {
-                output.append(byte)
-            }
-        }
-        return String(decoding: output, as: UTF8.self)
+        PercentEncoding.decode(text.utf8, plusIsSpace: plusIsSpace)
     }
 
     /// Percent-encodes all but the unreserved characters of RFC 3986 §2.3.
     package static func encode(_ text: String) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var output: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-                UInt8(ascii: "_"), UInt8(ascii: "~"):
-                output.append(byte)
-            default:
-                output.append(UInt8(ascii: "%"))
-                output.append(digits[Int(byte >> 4)])
-                output.append(digits[Int(byte & 15)])
-            }
-        }
-        return String(decoding: output, as: UTF8.self)
+        PercentEncoding.encode(text)
     }
 }

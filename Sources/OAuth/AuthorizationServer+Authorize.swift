@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Bytes
 internal import Crypto
 package import Timing
 
@@ -143,25 +144,5 @@ extension AuthorizationServer {
         parameters.append(("iss", issuer))
         let query = parameters.map { "\($0.0)=\(PercentEncoding.encode($0.1))" }
         return uri + (uri.contains("?") ? "&" : "?") + query.joined(separator: "&")
-    }
-}
-
-/// Percent-encoding of everything but RFC 3986's unreserved characters: good in any part of a URI and in
-/// forms.
-enum PercentEncoding {
-    static func encode(_ text: String) -> String {
-        let digits = Array("0123456789ABCDEF".utf8)
-        var output: [UInt8] = []
-        for byte in text.utf8 {
-            switch byte {
-            case UInt8(ascii: "A")...UInt8(ascii: "Z"), UInt8(ascii: "a")...UInt8(ascii: "z"),
-                UInt8(ascii: "0")...UInt8(ascii: "9"), UInt8(ascii: "-"), UInt8(ascii: "."),
-                UInt8(ascii: "_"), UInt8(ascii: "~"):
-                output.append(byte)
-            default:
-                output += [UInt8(ascii: "%"), digits[Int(byte >> 4)], digits[Int(byte & 15)]]
-            }
-        }
-        return String(decoding: output, as: UTF8.self)
     }
 }

@@ -33,18 +33,28 @@ enum Placeholders {
             var isPlaceholder = false
             var index: Int?
             try scanner.object(in: text) { (name, scanner) throws(JSONError) in
-                switch try scanner.peekKind(in: text) {
-                case .array, .object:
-                    try walk(&scanner, in: text, count: count, areLegal: &areLegal)
-                default:
-                    let value = text.extracting(try scanner.value(in: text))
-                    let name = JSONString.decode(text.extracting(name))
-                    if name == "_placeholder" { isPlaceholder = value.equals("true") }
-                    if name == "num" { index = value.decimal() }
+                _ = try scanner.peekKind(in: text)
+                let start = scanner.offset
+                try walk(&scanner, in: text, count: count, areLegal: &areLegal)
+                // Of repeated members the last one counts, as for `JSON.parse`.
+                let value = text.extracting(start..<scanner.offset)
+                if isName(text.extracting(name), "_placeholder") {
+                    isPlaceholder = value.equals("true")
+                } else if isName(text.extracting(name), "num") {
+                    index = value.decimal()
                 }
             }
             if isPlaceholder, index.map({ $0 >= count }) ?? true { areLegal = false }
         default: _ = try scanner.value(in: text)
         }
+    }
+
+    /// Whether a string literal says `name`, perhaps with escapes.
+    private static func isName(_ literal: Span<UInt8>, _ name: StaticString) -> Bool {
+        if literal.extracting(1..<literal.count - 1).equals(name) { return true }
+        for index in 0..<literal.count where literal[index] == UInt8(ascii: "\\") {
+            return JSONString.decode(literal) == "\(name)"
+        }
+        return false
     }
 }

@@ -15,13 +15,17 @@ struct ExtensionList: Hashable, Sendable {
 
     private(set) var elements: [Element] = []
 
-    /// Reads all lines of the field, joined in order. Nil when one breaks the grammar.
+    /// Reads all lines of the field, joined in order. Nil when one breaks the grammar. Empty elements are
+    /// passed over, as RFC 9110 §5.6.1.2 demands of recipients, but a list of nothing else is refused.
     init?(_ lines: [String]) {
+        var isEmpty = true
         for line in lines {
             var rest = Array(line.utf8)[...]
             if rest.isEmpty { continue }
+            isEmpty = false
             repeat {
                 ExtensionList.skipBlanks(&rest)
+                if rest.isEmpty || rest.first == UInt8(ascii: ",") { continue }
                 guard let name = ExtensionList.token(&rest) else { return nil }
                 var element = Element(name: name)
                 ExtensionList.skipBlanks(&rest)
@@ -34,6 +38,7 @@ struct ExtensionList: Hashable, Sendable {
                 guard rest.isEmpty || rest.first == UInt8(ascii: ",") else { return nil }
             } while rest.popFirst() != nil
         }
+        guard isEmpty || !elements.isEmpty else { return nil }
     }
 
     private static func parameter(_ rest: inout ArraySlice<UInt8>) -> Parameter? {

@@ -9,7 +9,7 @@ package enum FrameWriter {
         opcode: Opcode, payload: Span<UInt8>, isFinal: Bool = true, rsv1: Bool = false,
         mask: MaskingKey? = nil, into output: inout [UInt8]
     ) {
-        output.reserveCapacity(output.count + payload.count + 14)
+        output.makeRoom(for: payload.count + 14)
         writeHeader(
             opcode: opcode, length: payload.count, isFinal: isFinal, rsv1: rsv1, mask: mask,
             into: &output)

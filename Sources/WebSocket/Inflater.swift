@@ -13,14 +13,15 @@ final class Inflater {
     private let resetsAfterMessage: Bool
 
     /// - Parameters:
-    ///   - windowBits: 8...15, as negotiated for the sender.
+    ///   - windowBits: 8...15, as negotiated for the sender. 8 is read with 9: zlib, which most senders use,
+    ///     took 8 for 9 without a word until 1.2.9, and such a sender can only be understood.
     ///   - resetsAfterMessage: whether the sender takes no context from one message to the next.
     init(windowBits: Int, resetsAfterMessage: Bool) {
         stream = .allocate(capacity: 1)
         stream.initialize(to: z_stream())
         self.resetsAfterMessage = resetsAfterMessage
         let status = inflateInit2_(
-            stream, -Int32(windowBits), ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
+            stream, -Int32(max(9, windowBits)), ZLIB_VERSION, Int32(MemoryLayout<z_stream>.size))
         precondition(status == Z_OK, "zlib has no memory or is not the version compiled against")
     }
 

@@ -181,7 +181,7 @@ package struct MessageReceiver {
                 self.message = message
                 // Not what the header announces: a peer could have us reserve without sending.
                 if header.length <= limits.maxInPlaceBytes {
-                    assembly.reserveCapacity(assembly.count + header.length)
+                    assembly.makeRoom(for: header.length)
                 }
             }
         }
