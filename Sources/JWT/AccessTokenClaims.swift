@@ -81,7 +81,8 @@ extension AccessTokenClaims {
             "iat": .int(issuedAt.seconds), "jti": .string(tokenID),
         ]
         if let sessionID { object["sid"] = .string(sessionID) }
-        object["scope"] = .string(scope.joined(separator: " "))
+        // An empty text is no scope (RFC 6749 §3.3), and is refused when read.
+        if !scope.isEmpty { object["scope"] = .string(scope.joined(separator: " ")) }
         object["name"] = .string(name)
         if !roles.isEmpty { object["roles"] = .array(roles.map { .string($0) }) }
         return .object(object)
