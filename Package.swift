@@ -55,7 +55,8 @@ let package = Package(
         .package(url: "https://github.com/apple/swift-collections", from: "1.6.0"),
     ],
     targets: [
-        // C libraries, each imported by exactly one Swift target.
+        // C libraries, each imported by exactly one Swift target; OpenSSL by two, Crypto for its
+        // libcrypto and TLS for its libssl, which nothing else touches.
         .systemLibrary(
             name: "CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
         .systemLibrary(
@@ -77,6 +78,7 @@ let package = Package(
         library("EngineIO", ["Bytes", "Timing", "JSON"]),
         library("SocketIO", ["Bytes", "Timing", "JSON"]),
         library("Crypto", ["Bytes", "COpenSSL", "CArgon2"]),
+        library("TLS", ["COpenSSL"]),
 
         // The shell.
         .target(name: "CLinux"),
@@ -86,7 +88,7 @@ let package = Package(
             "HTTPServer",
             [
                 "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics",
-                deque,
+                "TLS", "CLinux", deque,
             ]),
         library(
             "EngineIOServer",
@@ -107,7 +109,7 @@ let package = Package(
                 "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient",
                 "Reactor",
                 "Metrics", "JWT",
-                "Crypto", log,
+                "Crypto", "TLS", log,
             ]),
 
         // The domain and what stands behind its ports.
@@ -151,7 +153,9 @@ let package = Package(
             ]),
 
         // The executables.
-        executable("ChatService", ["Gateway", "EngineIOServer", "Store", "Bus", "ChatCore", "JWT", "Crypto"]),
+        executable(
+            "ChatService",
+            ["Gateway", "EngineIOServer", "Store", "Bus", "ChatCore", "JWT", "Crypto"]),
         executable(
             "AuthService", ["AuthAPI", "OAuth", "Store", "Bus", "ChatCore", "JWT", "Crypto"]),
         executable(
@@ -173,7 +177,7 @@ let package = Package(
 
         // Tests mirror the sources.
         .target(
-            name: "TestSupport", dependencies: ["Bytes", "Timing", "JSON"],
+            name: "TestSupport", dependencies: ["Bytes", "Timing", "JSON", "COpenSSL"],
             path: "Tests/TestSupport",
             swiftSettings: strict),
         tests("Bytes"),
@@ -185,12 +189,16 @@ let package = Package(
         tests("EngineIO", ["Bytes", "Timing", "JSON"]),
         tests("SocketIO", ["Bytes", "Timing", "JSON"]),
         tests("Crypto", ["Bytes"]),
+        tests("TLS", ["Bytes"]),
         tests("Metrics", ["Bytes"]),
         tests("chatctl", ["Bytes", "JSON"]),
         tests("Reactor", ["Bytes", "Timing"]),
         tests(
             "HTTPServer",
-            ["Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics"]),
+            [
+                "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics",
+                "TLS",
+            ]),
         tests("EngineIOServer", ["Bytes", "EngineIO"]),
         tests(
             "SocketIOServer",

@@ -5,12 +5,15 @@ internal import Glibc
 internal import HTTP1
 internal import Metrics
 internal import Reactor
+internal import TLS
 internal import Timing
 internal import WebSocket
 
 /// One accepted TCP connection: owns the descriptor, performs what the protocol machines say, and
 /// decides nothing itself.
 ///
+///   opening (TLS handshake; skipped on a plain listener)
+///     ▼
 ///     ┌── HTTP ◄──────────┐
 ///     │   │ request whole │ respond
 ///     │   ▼               │
@@ -23,13 +26,15 @@ internal import WebSocket
 ///
 /// Lives on one loop; `handOver` ends it here and begins another there on the same descriptor.
 final class Connection: DescriptorHandler, TimerTarget {
-    enum Phase { case http, answering, webSocket, draining, closed }
+    enum Phase { case opening, http, answering, webSocket, draining, closed }
 
     let server: LoopServer
-    let peer: Peer
+    private(set) var peer: Peer
     private let descriptor: Int32
+    /// What stands between the descriptor and everything below; nil on a plain connection.
+    private var secure: SecureTransport?
     private(set) var registration: Registration?
-    private(set) var phase = Phase.http
+    private(set) var phase: Phase
 
     private var parser: RequestParser
     /// Bytes read but not yet parsed: the tail of a message, or requests behind the one being answered.
@@ -60,14 +65,25 @@ final class Connection: DescriptorHandler, TimerTarget {
     /// holds this much and one answer, not whatever its requests multiply into.
     private static let unsentBytes = 256 * 1024
 
-    init(
-        server: LoopServer, descriptor: Int32, peer: Peer, unread: [UInt8] = []
-    ) {
+    /// A connection just accepted.
+    init(server: LoopServer, accepted descriptor: Int32, peer: Peer) {
         self.server = server
         self.descriptor = descriptor
         self.peer = peer
-        self.unread = unread
+        phase = server.configuration.tls == nil ? .http : .opening
         parser = RequestParser(limits: server.configuration.http)
+    }
+
+    /// A connection that has lived on another loop.
+    init(server: LoopServer, descriptor: Int32, continuing detached: DetachedConnection) {
+        self.server = server
+        self.descriptor = descriptor
+        peer = detached.peer
+        unread = detached.unread
+        secure = detached.secure
+        phase = .http
+        parser = RequestParser(limits: server.configuration.http)
+        secure?.move(to: server.wire)
     }
 
     /// Registers with the loop. Nil when the kernel has no room; the descriptor is closed then.
@@ -77,10 +93,18 @@ final class Connection: DescriptorHandler, TimerTarget {
             phase = .closed
             _ = clinux_close(descriptor)
         } else {
-            setDeadline(after: server.configuration.idleTimeout)
+            setDeadline(
+                after: phase == .opening
+                    ? server.configuration.handshakeTimeout : server.configuration.idleTimeout)
         }
         return registration
     }
+
+    /// Whether the client's bytes are encrypted on their way to us or to the proxy that speaks for it.
+    var isSecure: Bool { secure != nil || peer.isSecure }
+
+    /// Bytes that wait because the socket is full.
+    var unsent: Int { outbox.count + (secure?.unsent ?? 0) }
 
     // MARK: Readiness
 
@@ -94,27 +118,83 @@ final class Connection: DescriptorHandler, TimerTarget {
     }
 
     private func read() {
-        let buffer = server.loop.readBuffer
+        // Past the turn's share of handshakes: the bytes stay where they are and are reported again.
+        if phase == .opening, !server.takesHandshakeStep() { return }
+        let isPlain = secure == nil && phase != .opening
+        let buffer = isPlain ? server.loop.readBuffer : server.wire.input
         let count = clinux_recv(descriptor, buffer.baseAddress, buffer.count)
         if count == -Int(EAGAIN) { return }
         guard count > 0 else { return peerEnded(isReset: count < 0) }
+        let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
+        if phase == .draining { return }
+        if isPlain { received(bytes) } else { decrypt(bytes) }
+    }
+
+    /// Takes bytes of the layers above TLS: in the loop's buffer, gone after this turn.
+    private func received(_ bytes: UnsafeMutableRawBufferPointer) {
         switch phase {
-        case .draining, .closed: return
+        case .opening, .draining, .closed: return
         case .http, .webSocket:
             if unread.isEmpty {
-                let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
                 let used = consume(bytes)
-                if used < count, phase != .closed, phase != .draining {
+                if used < bytes.count, phase != .closed, phase != .draining {
                     unread.append(contentsOf: bytes[used...])
                 }
             } else {
-                unread.append(contentsOf: buffer[..<count])
+                unread.append(contentsOf: bytes)
                 consumeUnread()
             }
         case .answering:
-            unread.append(contentsOf: buffer[..<count])
+            unread.append(contentsOf: bytes)
             if unread.count > Connection.pipelineBytes { watch(interest.subtracting(.readable)) }
         }
+    }
+
+    // MARK: TLS
+
+    private func decrypt(_ ciphertext: UnsafeMutableRawBufferPointer) {
+        guard let secure = secure ?? beginHandshake(ciphertext) else { return }
+        let buffer = server.loop.readBuffer
+        let (count, status) = secure.receive(UnsafeRawBufferPointer(ciphertext), into: buffer)
+        // A peer that makes us speak and does not read (key updates without end) is let go.
+        guard secure.push(to: descriptor) != .failed, secure.unsent <= Connection.unsentBytes
+        else { return abort() }
+        if secure.unsent > 0 { markDirty() }
+        if case .failed = status { return failed(secure) }
+        if phase == .opening, secure.isEstablished {
+            server.server.handshakes(resumed: secure.isResumed).increment()
+            phase = .http
+            setDeadline(after: server.configuration.idleTimeout)
+        }
+        if count > 0 { received(UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])) }
+        if status == .peerClosed, phase != .closed { peerEnded(isReset: false) }
+    }
+
+    private func beginHandshake(_ bytes: UnsafeMutableRawBufferPointer) -> SecureTransport? {
+        // A TLS record begins with 22; a letter is a request in the clear, and its sender can be told.
+        if (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(bytes[0]) {
+            phase = .http
+            refuse(
+                .problem(400, code: "tls_required", detail: "This port speaks HTTPS only."))
+            return nil
+        }
+        guard let session = server.configuration.tls?.makeSession(on: server.wire) else {
+            abort()
+            return nil
+        }
+        let secure = SecureTransport(session, on: server.wire)
+        self.secure = secure
+        return secure
+    }
+
+    /// The alert is sent. A handshake that failed gets the time to read it: closing at once could reset
+    /// the connection under it.
+    private func failed(_ secure: SecureTransport) {
+        guard phase == .opening else { return abort() }
+        server.server.handshakeFailures.increment()
+        phase = .draining
+        closesAfterFlush = true
+        markDirty()
     }
 
     private func consumeUnread() {
@@ -134,7 +214,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         defer { isParsing = false }
         var used = 0
         while used <= bytes.count {
-            if outbox.count > Connection.unsentBytes {
+            if unsent > Connection.unsentBytes {
                 stall()
                 return used
             }
@@ -146,7 +226,7 @@ final class Connection: DescriptorHandler, TimerTarget {
             case .webSocket:
                 guard let count = parseWebSocket(rest) else { return used }
                 used += count
-            case .answering, .draining, .closed: return used
+            case .opening, .answering, .draining, .closed: return used
             }
         }
         return used
@@ -210,9 +290,10 @@ final class Connection: DescriptorHandler, TimerTarget {
     private func requestIsWhole() {
         guard let head else { preconditionFailure("a request ended that never began") }
         self.head = nil
-        let request = HTTPRequest(
+        var request = HTTPRequest(
             method: head.method, path: head.path, query: head.query, fields: head.fields,
             body: body, address: server.server.proxies.client(of: peer, head.fields))
+        request.isSecure = isSecure
         body = []
         begin(Exchange(request: request, head: head, connection: self))
     }
@@ -311,36 +392,38 @@ final class Connection: DescriptorHandler, TimerTarget {
 
     func handOver(_ exchange: Exchange, toLoop index: Int) {
         let mailboxes = server.server.mailboxes
-        guard phase == .answering, index < mailboxes.count, outbox.isEmpty, let registration else {
+        guard index < mailboxes.count, let detached = takeApart() else {
             exchange.isAnswered = false
             return exchange.respondAndClose(
                 .problem(503, code: "busy", detail: "Try again."))
         }
+        let (request, head) = (exchange.request, exchange.head)
+        let admission = server.server.admission
+        let posted = mailboxes[index].post { loop in
+            guard let server = loop.attachment as? LoopServer,
+                let connection = server.adopt(counted: detached)
+            else { return admission.leave(detached.peer) }
+            connection.begin(Exchange(request: request, head: head, connection: connection))
+        }
+        if !posted { admission.leave(detached.peer) }
+    }
+
+    /// Ends the connection here without closing it. It stays counted.
+    /// - Returns: nil when it is not between a request and its answer, or has bytes to send still.
+    func takeApart() -> DetachedConnection? {
+        guard phase == .answering, unsent == 0, let registration else { return nil }
         cancelTimer()
         server.loop.unregister(descriptor, registration)
         server.forget(registration)
         self.registration = nil
         phase = .closed
-        let (request, head, descriptor, peer, unread) = (
-            exchange.request, exchange.head, descriptor, peer, unread
-        )
-        let admission = server.server.admission
-        let posted = mailboxes[index].post { loop in
-            guard let server = loop.attachment as? LoopServer else {
-                admission.leave(peer)
-                _ = clinux_close(descriptor)
-                return
-            }
-            let connection = Connection(
-                server: server, descriptor: descriptor, peer: peer, unread: unread)
-            server.adopt(connection)
-            guard connection.phase != .closed else { return }
-            connection.begin(Exchange(request: request, head: head, connection: connection))
+        exchange = nil
+        defer {
+            secure = nil
+            unread = []
         }
-        if !posted {
-            admission.leave(peer)
-            _ = clinux_close(descriptor)
-        }
+        return DetachedConnection(
+            descriptor: descriptor, unread: unread, peer: peer, secure: secure)
     }
 
     // MARK: WebSocket
@@ -468,14 +551,14 @@ final class Connection: DescriptorHandler, TimerTarget {
     func flush() {
         isDirty = false
         guard phase != .closed else { return }
-        if !outbox.isEmpty {
-            let before = outbox.count
-            let progress = outbox.flush(to: descriptor, scratch: server.scratch)
-            if isStalled, outbox.count <= Connection.unsentBytes / 2 { resume() }
+        if unsent > 0 {
+            let before = unsent
+            let progress = flushUnsent()
+            if isStalled, unsent <= Connection.unsentBytes / 2 { resume() }
             switch progress {
             case .failed: return abort()
             case .blocked:
-                if outbox.count < before || !interest.contains(.writable) {
+                if phase != .opening, unsent < before || !interest.contains(.writable) {
                     setDeadline(after: server.configuration.writeTimeout)
                 }
                 return watch(interest.union(.writable))
@@ -493,11 +576,21 @@ final class Connection: DescriptorHandler, TimerTarget {
         if closesAfterFlush, phase != .answering { beginDraining() }
     }
 
+    private func flushUnsent() -> Outbox.Progress {
+        guard let secure else { return outbox.flush(to: descriptor, scratch: server.scratch) }
+        return outbox.flush(through: secure, to: descriptor, scratch: server.scratch)
+    }
+
     /// Everything is sent: end our half and wait for the peer's, so that no reset overtakes the
     /// last bytes (RFC 9112 §9.6).
     private func beginDraining() {
-        closesAfterFlush = false
         phase = .draining
+        switch secure?.close(to: descriptor) {
+        case .failed: return abort()
+        case .blocked: return watch(interest.union(.writable))  // comes back here from `flush`
+        case .empty, nil: break
+        }
+        closesAfterFlush = false
         _ = clinux_shutdown_write(descriptor)
         watch(.readable)
         setDeadline(after: server.configuration.closeTimeout)
@@ -513,7 +606,11 @@ final class Connection: DescriptorHandler, TimerTarget {
 
     /// Lets go of the connection when nothing is under way on it.
     func drain() {
-        if phase == .http, head == nil, body.isEmpty, unread.isEmpty, outbox.isEmpty { abort() }
+        switch phase {
+        case .opening: abort()
+        case .http where head == nil && body.isEmpty && unread.isEmpty && unsent == 0: abort()
+        default: break
+        }
     }
 
     /// Closes at once and tells whoever waited.
@@ -524,6 +621,9 @@ final class Connection: DescriptorHandler, TimerTarget {
         server.loop.unregister(descriptor, registration)
         server.forget(registration)
         self.registration = nil
+        // Who is cut off hears that it was us and not the network (RFC 8446 §6.1), if there is room.
+        if let secure, secure.unsent == 0 { _ = secure.close(to: descriptor) }
+        secure = nil
         _ = clinux_close(descriptor)
         server.server.admission.leave(peer)
         outbox.removeAll()
@@ -576,7 +676,7 @@ final class Connection: DescriptorHandler, TimerTarget {
             return
         }
         deadline = .distantFuture
-        if phase == .http, !deadlineIsIdle, outbox.isEmpty {
+        if phase == .http, !deadlineIsIdle, unsent == 0 {
             refuse(
                 .problem(
                     408, code: "request_timeout", detail: "The request did not arrive in time."))

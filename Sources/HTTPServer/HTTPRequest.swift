@@ -15,6 +15,9 @@ package struct HTTPRequest: Sendable {
     package var body: [UInt8]
     /// The client's address without port: the peer's, or what a trusted proxy says.
     package var address: String
+    /// Whether it came over TLS, to us or to a proxy that is believed. False says nothing: a proxy may
+    /// have ended TLS and not told.
+    package var isSecure = false
     /// What the route's `{name}` segments matched, percent-decoded.
     package var parameters: [String: String] = [:]
 

@@ -3,6 +3,7 @@ internal import CLinux
 internal import Glibc
 internal import Metrics
 package import Reactor
+internal import TLS
 internal import Timing
 
 /// Takes whole requests of one loop before the router sees them: Engine.IO lives here. One instance
@@ -27,6 +28,14 @@ package final class LoopServer: DescriptorHandler {
     package internal(set) var streams: (any StreamHandler)?
     /// Where an outbox gathers small segments for one send.
     let scratch: UnsafeMutableRawBufferPointer = .allocate(byteCount: 64 * 1024, alignment: 64)
+
+    /// What the TLS sessions of this loop read from and write to.
+    private(set) lazy var wire = TLSWire()
+    /// Steps of handshakes this turn may still take.
+    private var handshakeSteps = LoopServer.handshakeStepsPerTurn
+    /// A step costs up to a millisecond (an RSA signature), so that this bounds what a storm of
+    /// connects adds to a turn; the others wait in the kernel for the next.
+    private static let handshakeStepsPerTurn = 8
 
     private let listener: Int32
     private var listening: Registration?
@@ -75,7 +84,7 @@ package final class LoopServer: DescriptorHandler {
                 _ = clinux_close(descriptor)
                 continue
             }
-            adopt(Connection(server: self, descriptor: descriptor, peer: peer))
+            add(Connection(server: self, accepted: descriptor, peer: peer))
         }
     }
 
@@ -98,12 +107,29 @@ package final class LoopServer: DescriptorHandler {
     /// How the whole server is set up.
     package var configuration: ServerConfiguration { server.configuration }
 
-    func adopt(_ connection: Connection) {
+    private func add(_ connection: Connection) {
         guard let registration = connection.open() else {
             server.admission.leave(connection.peer)
             return
         }
         connections[registration.index] = connection
+    }
+
+    /// Whether one more step of a handshake fits into this turn; counts it.
+    func takesHandshakeStep() -> Bool {
+        guard handshakeSteps > 0 else { return false }
+        handshakeSteps -= 1
+        return true
+    }
+
+    /// Goes on with a connection that came from another loop of this server, where it was counted.
+    /// - Returns: nil when it cannot be watched; it is closed then, and still counted.
+    func adopt(counted detached: DetachedConnection) -> Connection? {
+        guard let descriptor = detached.take() else { return nil }
+        let connection = Connection(server: self, descriptor: descriptor, continuing: detached)
+        guard let registration = connection.open() else { return nil }
+        connections[registration.index] = connection
+        return connection
     }
 
     func forget(_ registration: Registration) {
@@ -120,6 +146,7 @@ package final class LoopServer: DescriptorHandler {
     func markDirty(_ connection: Connection) { dirty.append(connection) }
 
     private func flush() {
+        handshakeSteps = LoopServer.handshakeStepsPerTurn
         streams?.turnEnds()
         // Flushing may close connections, whose delegates may queue more: until nothing is left.
         while !dirty.isEmpty {

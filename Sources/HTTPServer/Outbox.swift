@@ -97,6 +97,38 @@ struct Outbox {
         return .empty
     }
 
+    /// Encrypts and sends as much as the kernel takes: a write's worth of plaintext at a time, straight
+    /// from where it lies when one segment fills it, so that what is shared is not copied first.
+    mutating func flush(
+        through secure: SecureTransport, to descriptor: Int32,
+        scratch: UnsafeMutableRawBufferPointer
+    ) -> Progress {
+        seal()
+        if secure.unsent > 0 {
+            let progress = secure.push(to: descriptor)
+            guard progress == .empty else { return progress }
+        }
+        while let first = segments.first {
+            let offered: Int
+            let progress: Progress
+            if segments.count == 1 || first.count - sent >= scratch.count {
+                offered = min(first.count - sent, scratch.count)
+                progress = first.withBytes(from: sent) {
+                    secure.send(UnsafeRawBufferPointer(rebasing: $0[..<offered]), to: descriptor)
+                }
+            } else {
+                offered = gather(into: scratch)
+                progress = secure.send(
+                    UnsafeRawBufferPointer(rebasing: scratch[..<offered]), to: descriptor)
+            }
+            guard progress != .failed else { return .failed }
+            // Encrypted is as good as sent: what the kernel did not take waits behind the outbox.
+            drop(offered)
+            guard progress == .empty else { return progress }
+        }
+        return .empty
+    }
+
     /// Forgets everything that waits.
     mutating func removeAll() {
         self = Outbox()

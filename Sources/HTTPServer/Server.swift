@@ -31,6 +31,9 @@ package final class Server: Sendable {
     let workers: WorkerPool
     let requests: Counter
     let refused: Counter
+    let handshakeFailures: Counter
+    private let fullHandshakes: Counter
+    private let resumedHandshakes: Counter
     private let makeStreams: StreamFactory?
     private let state = Mutex(State())
 
@@ -58,9 +61,20 @@ package final class Server: Sendable {
             "http_requests_total", help: "Requests whose head and body were complete.")
         refused = metrics.counter(
             "http_connections_refused_total", help: "Connections closed at accept by a limit.")
+        let handshakes = "TLS handshakes completed, by whether they continued an earlier session."
+        fullHandshakes = metrics.counter(
+            "tls_handshakes_total", help: handshakes, labels: ["resumed": "no"])
+        resumedHandshakes = metrics.counter(
+            "tls_handshakes_total", help: handshakes, labels: ["resumed": "yes"])
+        handshakeFailures = metrics.counter(
+            "tls_handshake_failures_total",
+            help: "TLS handshakes refused or malformed, without those the client left.")
         let admission = admission
         metrics.gauge("http_connections", help: "Connections open now.") { Double(admission.count) }
     }
+
+    /// The counter of completed handshakes of one kind.
+    func handshakes(resumed: Bool) -> Counter { resumed ? resumedHandshakes : fullHandshakes }
 
     /// Mailboxes of the loops, in order; empty before `start`.
     package var mailboxes: [Mailbox] { state.withLock { $0.mailboxes } }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 package import Addresses
 package import HTTP1
+package import TLS
 package import WebSocket
 
 /// How a server listens and what it bears.
@@ -23,8 +24,12 @@ package struct ServerConfiguration: Sendable {
     /// Proxies in front of this server. What `X-Forwarded-For` of a request says is believed from
     /// these and ignored from anybody else. Empty: clients come directly.
     package var trustedProxies: [NetworkRange] = []
+    /// What the listener proves itself with: all its connections speak TLS then. Nil: none does.
+    package var tls: TLSCredentials?
     package var http: HTTPLimits = HTTPLimits()
     package var webSocket: WebSocketLimits = WebSocketLimits()
+    /// From accept to the end of the TLS handshake.
+    package var handshakeTimeout: Duration = .seconds(10)
     /// From the first byte of a request to the end of its head.
     package var headerTimeout: Duration = .seconds(10)
     /// From the end of the head to the end of the body.

@@ -9,6 +9,8 @@ struct Peer: Hashable, Sendable {
     /// Whether it is a trusted proxy: it speaks for many clients, so that neither its connections nor
     /// its requests are one client's.
     let isProxy: Bool
+    /// Whether it speaks TLS with a proxy that has told so, or with another process of ours.
+    var isSecure = false
 }
 
 /// The proxies whose word about a client's address is taken.

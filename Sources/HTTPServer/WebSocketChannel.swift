@@ -41,7 +41,7 @@ package final class WebSocketChannel {
     package var isOpen: Bool { !isClosing && connection != nil }
 
     /// Bytes that wait because the socket is full: the slow-consumer measure.
-    package var queuedBytes: Int { connection?.outbox.count ?? 0 }
+    package var queuedBytes: Int { connection?.unsent ?? 0 }
 
     /// Queues one text message, compressed where that was agreed; sent at the end of the loop's turn.
     package func send(text: Span<UInt8>) { send(.text, text) }

@@ -1,0 +1,238 @@
+// SPDX-License-Identifier: MIT
+import Glibc
+import HTTP1
+import Metrics
+import Reactor
+import TLS
+import TestSupport
+import Testing
+import WebSocket
+
+@testable import HTTPServer
+
+/// Echoes what arrives on a WebSocket at `/ws`, and hands every request to the loop its query names.
+final class LoopEcho: StreamHandler {
+    private let server: LoopServer
+
+    init(_ server: LoopServer) { self.server = server }
+
+    private final class Echo: WebSocketDelegate {
+        func received(text: Span<UInt8>, on channel: WebSocketChannel) { channel.send(text: text) }
+        func received(binary: Span<UInt8>, on channel: WebSocketChannel) {
+            channel.send(binary: binary)
+        }
+        func closed(_ channel: WebSocketChannel, code: UInt16?) {}
+        func drained(_ channel: WebSocketChannel) {}
+    }
+
+    func claims(path: String) -> Bool { path == "/ws" || path == "/loop" }
+
+    func accept(_ exchange: Exchange) {
+        if exchange.request.path == "/loop" {
+            let wanted = Int(exchange.request.queryValue("index") ?? "") ?? 0
+            guard wanted == server.loop.index else { return exchange.handOver(toLoop: wanted) }
+            return exchange.respond(.text("loop \(wanted) \(exchange.request.isSecure)"))
+        }
+        guard let answer = try? WebSocketHandshake.respond(to: exchange.head, deflate: nil) else {
+            return exchange.respondAndClose(.text("no", status: 400))
+        }
+        _ = exchange.upgrade(fields: answer.fields, deflate: nil, delegate: Echo())
+    }
+
+    func turnEnds() {}
+    func drain() {}
+    func end() {}
+}
+
+@Suite struct SecureServerTests {
+    private let folder: TemporaryDirectory
+    private let credentials: TLSCredentials
+
+    init() throws {
+        folder = try TemporaryDirectory()
+        let made = try TestCertificate(in: folder)
+        credentials = try TLSCredentials([
+            CertificateFiles(certificate: made.certificate, key: made.key)
+        ])
+    }
+
+    private func start(
+        loops: Int = 1, _ adjust: (inout ServerConfiguration) -> Void = { _ in }
+    ) throws -> Running {
+        try Running(
+            loops: loops,
+            {
+                $0.tls = credentials
+                adjust(&$0)
+            }, streams: { LoopEcho($0) }
+        ) { router in
+            router.on("GET", "/secure", .immediate { .text("secure: \($0.isSecure)") })
+            router.on("POST", "/echo", .immediate { HTTPResponse(status: 200, body: $0.body) })
+            router.on(
+                "GET", "/large",
+                .immediate { _ in
+                    HTTPResponse(status: 200, body: (0..<3_000_000).map { UInt8($0 & 255) })
+                })
+        }
+    }
+
+    @Test(arguments: [TLSPeer.Version.tls12, .tls13])
+    func answersOverTLSAndKeepsTheConnection(version: TLSPeer.Version) throws {
+        let running = try start()
+        let client = SecureClient(port: running.port, TLSPeer(version: version))
+        for _ in 0..<2 {
+            client.send("GET /secure HTTP/1.1\r\nHost: x\r\n\r\n")
+            #expect(client.read(until: "true").hasPrefix("HTTP/1.1 200 OK\r\n"))
+        }
+    }
+
+    @Test func largeBodiesGoThroughBothWays() throws {
+        let running = try start()
+        let client = SecureClient(port: running.port)
+        client.send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        let answer = client.readToEnd()
+        #expect(answer.suffix(3_000_000).elementsEqual((0..<3_000_000).map { UInt8($0 & 255) }))
+        #expect(client.peer.sawClose)
+        #expect(client.raw.hasEnded)
+
+        let second = SecureClient(port: running.port)
+        let body = [UInt8](repeating: 120, count: 900_000)
+        second.send(
+            Array(
+                "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\nConnection: close\r\n\r\n"
+                    .utf8) + body)
+        #expect(second.readToEnd().suffix(900_000).elementsEqual(body))
+    }
+
+    @Test func aSlowReaderGetsEverythingAndStopsNobody() throws {
+        let running = try start()
+        let slow = SecureClient(port: running.port)
+        slow.send("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        usleep(50_000)
+        let other = SecureClient(port: running.port)
+        other.send("GET /secure HTTP/1.1\r\nHost: x\r\n\r\n")
+        #expect(other.read(until: "true").contains("true"))
+        #expect(
+            slow.readToEnd().suffix(3_000_000).elementsEqual(
+                (0..<3_000_000).map { UInt8($0 & 255) }))
+    }
+
+    @Test func webSocketsEcho() throws {
+        let running = try start()
+        let client = SecureClient(port: running.port)
+        client.send(
+            "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        #expect(client.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 101 "))
+        for word in ["first", "second"] {
+            var frame: [UInt8] = []
+            frame += [0x81, 0x80 | UInt8(word.utf8.count), 0, 0, 0, 0] + Array(word.utf8)
+            client.send(frame)
+            #expect(client.read(until: word).hasSuffix(word))
+        }
+        // Our close frame, the server's, close_notify, the end.
+        client.send([0x88, 0x82, 0, 0, 0, 0, 0x03, 0xE8])
+        let rest = client.readToEnd()
+        #expect(rest == [0x88, 0x02, 0x03, 0xE8])
+        #expect(client.peer.sawClose)
+        #expect(client.raw.hasEnded)
+    }
+
+    @Test func aConnectionGoesToAnotherLoopAndBack() throws {
+        let running = try start(loops: 2)
+        for _ in 0..<4 {
+            let client = SecureClient(port: running.port)
+            for index in [0, 1, 1, 0] {
+                client.send("GET /loop?index=\(index) HTTP/1.1\r\nHost: x\r\n\r\n")
+                #expect(client.read(until: "true").hasSuffix("loop \(index) true"))
+            }
+        }
+    }
+
+    @Test func aRequestInTheClearIsTold() throws {
+        let running = try start()
+        let client = RawClient(port: running.port)
+        client.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        let answer = client.readToEnd()
+        #expect(answer.hasPrefix("HTTP/1.1 400 "))
+        #expect(answer.contains("tls_required"))
+        #expect(client.hasEnded)
+    }
+
+    @Test func nonsenseEndsTheConnection() throws {
+        let running = try start()
+        let client = RawClient(port: running.port)
+        client.send([UInt8](repeating: 0, count: 32))
+        _ = client.readToEnd()
+        #expect(client.hasEnded)
+    }
+
+    @Test func refusedProtocolsHearTheAlert() throws {
+        let running = try start()
+        let client = SecureClient(port: running.port, TLSPeer(protocols: ["h2"]))
+        #expect(!client.peer.isEstablished)
+        #expect(client.peer.failure?.contains("no application protocol") == true)
+    }
+
+    @Test(arguments: [0, 1, 200])
+    func aHandshakeThatDoesNotEndIsEnded(bytes: Int) throws {
+        let running = try start { $0.handshakeTimeout = .milliseconds(200) }
+        let hello = TLSPeer(serverName: "localhost").take()
+        let client = RawClient(port: running.port)
+        client.send(Array(hello.prefix(bytes)))
+        #expect(client.read() == [])
+        #expect(client.hasEnded)
+    }
+
+    @Test func anIdleConnectionIsEndedWithCloseNotify() throws {
+        let running = try start { $0.idleTimeout = .milliseconds(200) }
+        let client = SecureClient(port: running.port)
+        #expect(client.readToEnd() == [])
+        #expect(client.peer.sawClose)
+        #expect(client.raw.hasEnded)
+    }
+
+    @Test func closeNotifyOfThePeerEndsAnIdleConnection() throws {
+        let running = try start()
+        let client = SecureClient(port: running.port)
+        client.send("GET /secure HTTP/1.1\r\nHost: x\r\n\r\n")
+        _ = client.read(until: "true")
+        client.peer.close()
+        client.raw.send(client.peer.take())
+        _ = client.readToEnd()
+        #expect(client.peer.sawClose)
+        #expect(client.raw.hasEnded)
+    }
+
+    @Test func aPeerThatMakesTheServerTalkAndDoesNotReadIsLetGo() throws {
+        let running = try start()
+        let client = SecureClient(
+            port: running.port, TLSPeer(version: .tls13), receiveBuffer: 4096)
+        client.send("GET /secure HTTP/1.1\r\nHost: x\r\n\r\n")
+        _ = client.read(until: "true")
+        // Each is answered by a record of its own, and nobody reads.
+        let isLetGo = eventually(within: .seconds(30)) {
+            for _ in 0..<2000 { client.peer.updateKeys() }
+            client.raw.send(client.peer.take())
+            return running.server.admission.count == 0
+        }
+        #expect(isLetGo)
+    }
+
+    @Test func aStormOfHandshakesIsServedToTheEnd() throws {
+        let running = try start()
+        let hellos = (0..<60).map { _ in (TLSPeer(), RawClient(port: running.port)) }
+        for (peer, raw) in hellos { raw.send(peer.take()) }
+        for (peer, raw) in hellos {
+            while !peer.isEstablished {
+                let bytes = raw.read()
+                #expect(!bytes.isEmpty)
+                if bytes.isEmpty { break }
+                peer.feed(bytes)
+                raw.send(peer.take())
+            }
+            #expect(peer.isEstablished)
+        }
+    }
+}
