@@ -173,7 +173,8 @@ let package = Package(
             ]),
 
         executable(
-            "ConformanceServer", ["WebSocket", "EngineIO", "EngineIOServer", arguments]),
+            "ConformanceServer",
+            ["WebSocket", "EngineIO", "EngineIOServer", "SocketIOServer", arguments]),
 
         // Tests mirror the sources.
         .target(

@@ -8,6 +8,8 @@ internal import Metrics
 enum Profile: String, CaseIterable, ExpressibleByArgument {
     /// The Engine.IO and Socket.IO protocol suites.
     case `protocol`
+    /// The Socket.IO client's own tests.
+    case support
     /// The Engine.IO client's own tests.
     case engine
     /// Any WebSocket suite.
@@ -23,12 +25,14 @@ enum Profile: String, CaseIterable, ExpressibleByArgument {
         case .echo: EchoStreams.configure(&configuration)
         case .engine: configuration.maxMessageBytes = EngineProfile.configuration.maxPayload
         case .protocol: configuration.maxMessageBytes = ProtocolProfile.engine.maxPayload
+        case .support: configuration.maxMessageBytes = SupportProfile.engine.maxPayload
         }
         return Server(configuration, router: Router(), metrics: MetricsRegistry()) { server in
             switch self {
             case .echo: EchoStreams()
             case .engine: EngineProfile.streams(on: server)
             case .protocol: ProtocolProfile.streams(on: server)
+            case .support: SupportProfile.streams(on: server)
             }
         }
     }

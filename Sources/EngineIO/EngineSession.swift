@@ -151,7 +151,10 @@ package struct EngineSession: Sendable {
         }
         switch heartbeat {
         case .idle(let next) where next <= now:
-            heartbeat = .awaitingPong(deadline: now + pingTimeout)
+            // From when the ping was due, so that a coarse timer adds nothing to the promise; a loop that
+            // stood still, though, owes the client its whole time.
+            let due = now - next <= .milliseconds(50) ? next : now
+            heartbeat = .awaitingPong(deadline: due + pingTimeout)
             return .sendPing
         case .awaitingPong(let deadline) where deadline <= now: return .close(.pingTimeout)
         default: return .nothing

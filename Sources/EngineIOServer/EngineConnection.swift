@@ -47,6 +47,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     package let address: String
     /// The query of the request that opened the session.
     package let query: String
+    /// The POST whose packets the delegate is being given; nil at all other times.
+    package private(set) var upload: HTTPRequest?
     private unowned let server: EngineServer
     private var engine: EngineSession
     package var delegate: (any EngineDelegate)?
@@ -96,14 +98,26 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
 
     // MARK: Opening
 
-    func open(on channel: WebSocketChannel?) {
+    func open(on channel: WebSocketChannel) {
         self.channel = channel
+        sendRaw(openPacket(upgrades: []))
+        reschedule()
+    }
+
+    /// Opens on polling. The open packet goes alone, as the reference's does: some clients read nothing
+    /// behind it.
+    func open(answering exchange: Exchange, adding fields: HTTPFields) {
+        var response = server.payload(openPacket(upgrades: [.websocket]), for: exchange.request)
+        for field in fields.fields { response.fields.append(field.name, field.value) }
+        exchange.respond(response)
+        reschedule()
+    }
+
+    private func openPacket(upgrades: [Transport]) -> [UInt8] {
         var packet: [UInt8] = []
         EngineOpen.write(
-            sid: id, upgrades: channel == nil ? [.websocket] : [],
-            configuration: server.configuration.engine, into: &packet)
-        sendRaw(packet)
-        reschedule()
+            sid: id, upgrades: upgrades, configuration: server.configuration.engine, into: &packet)
+        return packet
     }
 
     // MARK: Sending
@@ -215,6 +229,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
 
     func post(_ exchange: Exchange) {
         let request = exchange.request
+        upload = request
+        defer { upload = nil }
         guard request.body.count <= server.configuration.engine.maxPayload else {
             exchange.respondAndClose(
                 HTTPResponse(status: 413, fields: server.crossOrigin(request)))
@@ -359,6 +375,15 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
 
     package func timerFired(now: Instant) {
         timer = nil
+        passTime(now: now)
+    }
+
+    /// Does what has come due, where something has.
+    func catchUp(now: Instant) {
+        if engine.nextDeadline <= now { passTime(now: now) }
+    }
+
+    private func passTime(now: Instant) {
         guard !isClosed else { return }
         while true {
             let step = engine.timePassed(now: now)

@@ -2,7 +2,7 @@
 internal import Bytes
 internal import Crypto
 package import EngineIO
-internal import HTTP1
+package import HTTP1
 package import HTTPServer
 internal import JSON
 internal import Reactor
@@ -20,6 +20,8 @@ package struct EngineServerConfiguration: Sendable {
     /// permessage-deflate as far as it is offered to clients; nil switches it off, as the reference
     /// does, since each compressing connection holds memory.
     package var deflate: DeflatePolicy?
+    /// Fields of the first answer of each session, such as cookies.
+    package var firstFields: HTTPFields = [:]
     /// The server's own rule for handshakes; nil when the client may come in, else what it is told.
     package var refusal: @Sendable (HTTPRequest) -> String? = { _ in nil }
 
@@ -44,6 +46,8 @@ package struct OriginPolicy: Sendable {
     package var allowed: Set<String>
     /// Any page may connect: for test servers and public read-only ones.
     package var allowsAll: Bool
+    /// What pages of those origins are told they may ask with; Engine.IO needs no more than these.
+    package var methods = ["GET", "POST"]
 
     package init(allowed: Set<String> = [], allowsAll: Bool = false) {
         self.allowed = allowed
@@ -127,6 +131,8 @@ package final class EngineServer: StreamHandler {
         guard configuration.origins.judge(request) != .forbidden else {
             return refuse(exchange, .forbidden)
         }
+        // A session whose time is up ends before it is asked, however coarse the timer.
+        query.sid.flatMap { sessions[$0] }?.catchUp(now: loop.now)
         let session = query.sid.flatMap { sessions[$0] }
         if session == nil, let owner = query.sid.flatMap(EngineServer.owner(of:)),
             owner != loop.index, owner < server.configuration.loops
@@ -214,21 +220,26 @@ package final class EngineServer: StreamHandler {
             request: exchange.request, firstPing: firstPing)
         var channel: WebSocketChannel?
         if transport == .websocket {
-            channel = upgrade(exchange, delegate: connection)
+            channel = upgrade(exchange, adding: configuration.firstFields, delegate: connection)
             if channel == nil { return }
         }
         sessions[id] = connection
         sessionsByAddress[connection.address, default: 0] += 1
-        connection.open(on: channel)
-        // The open packet goes alone, as the reference's does: some clients read nothing behind it.
-        if transport == .polling { connection.get(exchange) }
+        if let channel {
+            connection.open(on: channel)
+        } else {
+            connection.open(answering: exchange, adding: configuration.firstFields)
+        }
         connection.delegate = accepted(connection, exchange.request)
     }
 
     private func upgrade(
-        _ exchange: Exchange, delegate: any WebSocketDelegate
+        _ exchange: Exchange, adding fields: HTTPFields = [:], delegate: any WebSocketDelegate
     ) -> WebSocketChannel? {
-        exchange.upgrade(deflate: configuration.deflate, delegate: delegate)
+        var fields = fields
+        for field in crossOrigin(exchange.request).fields { fields.append(field.name, field.value) }
+        return exchange.upgrade(
+            deflate: configuration.deflate, adding: fields, delegate: delegate)
     }
 
     // MARK: Answers
@@ -279,7 +290,9 @@ package final class EngineServer: StreamHandler {
             return refuse(exchange, .forbidden)
         }
         var response = HTTPResponse(status: 204, fields: crossOrigin(exchange.request))
-        response.fields.set("access-control-allow-methods", "GET, POST")
+        response.fields.set(
+            "access-control-allow-methods",
+            configuration.origins.methods.joined(separator: ", "))
         response.fields.set(
             "access-control-allow-headers",
             exchange.request.fields["access-control-request-headers"] ?? "content-type")

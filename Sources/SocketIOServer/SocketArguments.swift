@@ -54,4 +54,18 @@ package struct SocketArguments: Hashable, Sendable, ExpressibleByArrayLiteral {
         guard items.indices.contains(index) else { return nil }
         return try? JSONValue(parsing: items[index])
     }
+
+    /// The binary message that the argument is as a whole, or that its member `name` is; nil where
+    /// there is none.
+    package func binary(_ index: Int, _ name: String? = nil) -> [UInt8]? {
+        guard var value = self[index] else { return nil }
+        if let name {
+            guard let member = value[name] else { return nil }
+            value = member
+        }
+        guard value["_placeholder"]?.bool == true, let number = value["num"]?.int,
+            let place = Int(exactly: number), attachments.indices.contains(place)
+        else { return nil }
+        return attachments[place]
+    }
 }
