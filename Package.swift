@@ -122,7 +122,10 @@ let package = Package(
                 "Bytes", "Timing", "JSON", "Reactor", "CSQLite", "ChatCore", "Crypto", "OAuth",
                 "Metrics", deque,
             ]),
-        library("Bus", ["Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics"]),
+        library("Instances", ["Bytes", "Timing", "Reactor", "CLinux", "Metrics", deque]),
+        library(
+            "Bus",
+            ["Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics", "Instances"]),
         library(
             "Gateway",
             [
@@ -155,7 +158,7 @@ let package = Package(
         // The executables.
         executable(
             "ChatService",
-            ["Gateway", "EngineIOServer", "Store", "Bus", "ChatCore", "JWT", "Crypto"]),
+            ["Gateway", "EngineIOServer", "Instances", "Store", "Bus", "ChatCore", "JWT", "Crypto"]),
         executable(
             "AuthService", ["AuthAPI", "OAuth", "Store", "Bus", "ChatCore", "JWT", "Crypto"]),
         executable(
@@ -214,7 +217,8 @@ let package = Package(
         tests("JWT", ["Bytes", "JSON", "Crypto", "Timing"]),
         tests("OAuth", ["Bytes", "JSON", "JWT", "Crypto", "Timing"]),
         tests("Store", ["Bytes", "Timing", "JSON", "ChatCore", "OAuth", "Crypto", "Metrics"]),
-        tests("Bus", ["Bytes", "Timing", "JSON", "ChatCore"]),
+        tests("Instances", ["Bytes", "Metrics", "Timing"]),
+        tests("Bus", ["Bytes", "Timing", "JSON", "ChatCore", "Instances"]),
         tests(
             "Gateway",
             [

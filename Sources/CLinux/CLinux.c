@@ -11,6 +11,7 @@
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 _Static_assert(CLINUX_IN == EPOLLIN, "epoll constants");
@@ -142,3 +143,104 @@ int clinux_close(int fd) { return answer(close(fd)); }
 int clinux_shutdown_write(int fd) { return answer(shutdown(fd, SHUT_WR)); }
 
 void clinux_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+static int local_address(const char *path, struct sockaddr_un *address) {
+    memset(address, 0, sizeof *address);
+    address->sun_family = AF_UNIX;
+    if (strlen(path) >= sizeof address->sun_path) return -ENAMETOOLONG;
+    strcpy(address->sun_path, path);
+    return 0;
+}
+
+int clinux_local_listen(const char *path, int backlog) {
+    struct sockaddr_un address;
+    int error = local_address(path, &address);
+    if (error) return error;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    if (bind(fd, (struct sockaddr *)&address, sizeof address) < 0 || listen(fd, backlog) < 0) {
+        error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int clinux_local_connect(const char *path) {
+    struct sockaddr_un address;
+    int error = local_address(path, &address);
+    if (error) return error;
+    int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) return -errno;
+    if (connect(fd, (struct sockaddr *)&address, sizeof address) < 0) {
+        error = errno;
+        close(fd);
+        return -error;
+    }
+    return fd;
+}
+
+int clinux_local_accept(int listener) {
+    int fd;
+    do fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    while (fd < 0 && errno == EINTR);
+    return answer(fd);
+}
+
+int64_t clinux_local_peer_user(int fd) {
+    struct ucred peer;
+    socklen_t length = sizeof peer;
+    if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &length) < 0) return -errno;
+    return (int64_t)peer.uid;
+}
+
+union rights {
+    struct cmsghdr align;
+    char bytes[CMSG_SPACE(CLINUX_RIGHTS * sizeof(int))];
+};
+
+intptr_t clinux_send_rights(int fd, const void *bytes, size_t count, const int *rights, int rights_count) {
+    if (rights_count < 1 || rights_count > CLINUX_RIGHTS) return -EINVAL;
+    struct iovec piece = {.iov_base = (void *)bytes, .iov_len = count};
+    union rights control;
+    memset(&control, 0, sizeof control);
+    struct msghdr message = {.msg_iov = &piece, .msg_iovlen = 1, .msg_control = &control};
+    message.msg_controllen = CMSG_SPACE((size_t)rights_count * sizeof(int));
+    struct cmsghdr *header = CMSG_FIRSTHDR(&message);
+    header->cmsg_level = SOL_SOCKET;
+    header->cmsg_type = SCM_RIGHTS;
+    header->cmsg_len = CMSG_LEN((size_t)rights_count * sizeof(int));
+    memcpy(CMSG_DATA(header), rights, (size_t)rights_count * sizeof(int));
+    ssize_t sent;
+    do sent = sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT); while (sent < 0 && errno == EINTR);
+    return sent < 0 ? -errno : sent;
+}
+
+intptr_t clinux_recv_rights(int fd, void *bytes, size_t count, int *rights, int *rights_count) {
+    struct iovec piece = {.iov_base = bytes, .iov_len = count};
+    union rights control;
+    struct msghdr message = {
+        .msg_iov = &piece, .msg_iovlen = 1,
+        .msg_control = &control, .msg_controllen = sizeof control,
+    };
+    *rights_count = 0;
+    ssize_t received;
+    do received = recvmsg(fd, &message, MSG_DONTWAIT | MSG_CMSG_CLOEXEC);
+    while (received < 0 && errno == EINTR);
+    if (received < 0) return -errno;
+    for (struct cmsghdr *header = CMSG_FIRSTHDR(&message); header; header = CMSG_NXTHDR(&message, header)) {
+        if (header->cmsg_level != SOL_SOCKET || header->cmsg_type != SCM_RIGHTS) continue;
+        int got = (int)((header->cmsg_len - CMSG_LEN(0)) / sizeof(int));
+        // One control block holds no more than the buffer has room for.
+        for (int i = 0; i < got && *rights_count < CLINUX_RIGHTS; i++) {
+            memcpy(&rights[(*rights_count)++], CMSG_DATA(header) + (size_t)i * sizeof(int), sizeof(int));
+        }
+    }
+    // Some did not fit or there was no room in our table: which ones is not known.
+    if (message.msg_flags & MSG_CTRUNC) {
+        for (int i = 0; i < *rights_count; i++) close(rights[i]);
+        *rights_count = 0;
+        return -EMSGSIZE;
+    }
+    return received;
+}

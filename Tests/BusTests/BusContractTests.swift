@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import ChatCore
 import Glibc
+import Instances
 import Synchronization
 import TestSupport
 import Testing
@@ -14,25 +15,38 @@ private final class Inbox: Sendable {
     func take(_ payload: [UInt8]) { payloads.withLock { $0.append(payload) } }
 }
 
-/// What every bus must do, over the one inside the process and the one over Redis.
-@Suite struct BusContractTests {
-    enum Kind: String, CaseIterable, Sendable { case local, redis, redisWithPassword }
+/// What a bus stands on, for as long as the test runs.
+private struct Ground {
+    var server: PrivateRedis?
+    var folder: TemporaryDirectory?
+    var meshes: [InstanceMesh] = []
 
-    private func make(_ kind: Kind) throws -> (bus: any Bus, server: PrivateRedis?) {
+    func end() { for mesh in meshes { mesh.stop() } }
+}
+
+/// What every bus must do: the one inside the process, the one over Redis, the one between instances.
+@Suite struct BusContractTests {
+    enum Kind: String, CaseIterable, Sendable { case local, redis, redisWithPassword, instances }
+
+    private func make(_ kind: Kind) throws -> (bus: any Bus, ground: Ground) {
         switch kind {
-        case .local: return (LocalBus(), nil)
+        case .local: return (LocalBus(), Ground())
         case .redis:
             let server = try PrivateRedis()
-            return (try RedisBus(url: server.url), server)
+            return (try RedisBus(url: server.url), Ground(server: server))
+        case .instances:
+            let folder = try TemporaryDirectory()
+            let meshes = try (0..<2).map { _ in try InstanceMesh(directory: folder.file("i")) }
+            return (InstanceBus(meshes[0]), Ground(folder: folder, meshes: meshes))
         case .redisWithPassword:
             let server = try PrivateRedis(password: "p w/:@")
             let url = "redis://:p%20w%2F%3A%40@127.0.0.1:\(server.port)/3"
-            return (try RedisBus(url: url), server)
+            return (try RedisBus(url: url), Ground(server: server))
         }
     }
 
     @Test(arguments: Kind.allCases) func deliversInOrderToItsChannelOnly(_ kind: Kind) throws {
-        let (bus, server) = try make(kind)
+        let (bus, ground) = try make(kind)
         let inboxes = (Inbox(), Inbox(), Inbox())
         bus.subscribe("one") { inboxes.0.take($0) }
         bus.subscribe("one") { inboxes.1.take($0) }
@@ -49,11 +63,11 @@ private final class Inbox: Sendable {
         #expect(inboxes.1.all == payloads)
         #expect(inboxes.2.all == [[]])
         bus.stop()
-        _ = server
+        ground.end()
     }
 
     @Test(arguments: Kind.allCases) func nothingAfterStop(_ kind: Kind) throws {
-        let (bus, server) = try make(kind)
+        let (bus, ground) = try make(kind)
         let inbox = Inbox()
         bus.subscribe("one") { inbox.take($0) }
         #expect(eventually { bus.isConnected })
@@ -61,11 +75,11 @@ private final class Inbox: Sendable {
         bus.publish("one", [1])
         #expect(inbox.all.isEmpty)
         bus.stop()
-        _ = server
+        ground.end()
     }
 
     @Test(arguments: Kind.allCases) func manyPublishAtOnce(_ kind: Kind) async throws {
-        let (bus, server) = try make(kind)
+        let (bus, ground) = try make(kind)
         let inbox = Inbox()
         bus.subscribe("one") { inbox.take($0) }
         #expect(eventually { bus.isConnected })
@@ -82,7 +96,31 @@ private final class Inbox: Sendable {
             #expect(own == Array(0..<250))
         }
         bus.stop()
-        _ = server
+        ground.end()
+    }
+}
+
+@Suite struct InstanceBusTests {
+    @Test func instancesHearEachOther() throws {
+        let folder = try TemporaryDirectory()
+        let meshes = try (0..<3).map { _ in try InstanceMesh(directory: folder.file("i")) }
+        let buses = meshes.map { InstanceBus($0) }
+        let inboxes = buses.map { bus in
+            let inbox = Inbox()
+            bus.subscribe("one") { inbox.take($0) }
+            return inbox
+        }
+        #expect(eventually { meshes.allSatisfy { $0.peers.count == 2 } })
+        let large = [UInt8](repeating: 7, count: 1 << 20)
+        buses[0].publish("one", large)
+        #expect(eventually { inboxes.allSatisfy { $0.all == [large] } })
+
+        meshes[2].stop()
+        #expect(eventually { meshes[0].peers == [1] })
+        buses[0].publish("one", [1])
+        #expect(eventually { inboxes[1].all == [large, [1]] })
+        #expect(inboxes[2].all == [large])
+        for mesh in meshes { mesh.stop() }
     }
 }
 

@@ -45,3 +45,19 @@ intptr_t clinux_recv(int fd, void *bytes, size_t count);
 int clinux_close(int fd);
 int clinux_shutdown_write(int fd);
 void clinux_thread_name(const char *name);
+
+/// Sockets inside this machine, stream, non-blocking and close-on-exec. A path too long for a socket
+/// address answers ENAMETOOLONG.
+int clinux_local_listen(const char *path, int backlog);
+int clinux_local_connect(const char *path);
+int clinux_local_accept(int listener);
+/// The user at the other end as of connect (SO_PEERCRED).
+int64_t clinux_local_peer_user(int fd);
+
+/// Descriptors that one message can carry.
+enum { CLINUX_RIGHTS = 64 };
+/// sendmsg() with 1 to CLINUX_RIGHTS descriptors attached to the first byte (SCM_RIGHTS).
+intptr_t clinux_send_rights(int fd, const void *bytes, size_t count, const int *rights, int rights_count);
+/// recvmsg(); `rights` has room for CLINUX_RIGHTS, and gets what came with these bytes, close-on-exec.
+/// EMSGSIZE when some could not be taken; all of them are closed then.
+intptr_t clinux_recv_rights(int fd, void *bytes, size_t count, int *rights, int *rights_count);
