@@ -24,6 +24,8 @@ package enum BusChannel {
     package static let chatLog = "chat:log"
     /// Announcements of the auth log, of the same shape.
     package static let authLog = "auth:log"
-    /// What may be lost by design: typing, presence, alerts.
+    /// What may be lost by design: typing, alerts.
     package static let chatLive = "chat:live"
+    /// Who is connected where, between the instances of one store.
+    package static let chatPresence = "chat:presence"
 }

@@ -46,7 +46,7 @@ package final class Gateway: CommitObserver, Sendable {
         self.bus = bus
         self.metrics = GatewayMetrics(metrics)
         recovery = RecoveryToken(key: configuration.recoveryKey)
-        presence = PresenceHub(instance: configuration.instance, bus: bus)
+        presence = PresenceHub(instance: configuration.instance, bus: bus, metrics: metrics)
         let limits = configuration.limits
         limiter =
             configuration.isUnlimited
@@ -181,14 +181,11 @@ package final class Gateway: CommitObserver, Sendable {
             value["instance"]?.string != configuration.instance
         else { return }
         if let event = LiveEnvelope.decode(value) { deliverLive(event) }
-        presence.heard(value)
     }
 
     private func presenceChanged(_ update: PresenceHub.Update) {
         toLoops { $0.setPresencePage(update.page) }
-        if let changes = update.changes {
-            deliverLive(LiveEvent(room: nil, except: nil, event: "presence", argument: changes))
-        }
+        deliverLive(LiveEvent(room: nil, except: nil, event: "presence", argument: update.changes))
     }
 
     private func revoked(_ revocation: Revocation) {

@@ -2,91 +2,181 @@
 internal import Bytes
 internal import ChatCore
 internal import JSON
+internal import Metrics
 internal import Reactor
 internal import Synchronization
 internal import Timing
 
 /// Presence of the whole system as this process knows it: counts what the loops report, hears what
-/// other instances tell, and once a second hands out what has changed, at most `maxChanges` of it by
-/// name. So the N-th client costs everybody one entry, and a storm of them one batch a second.
+/// other instances tell, and once a second hands out what has changed, at most `maxChanges` of it.
+/// So the N-th client costs everybody one entry, and a storm of them so many a second and no more.
+///
+/// Between instances, on `chat:presence`, each payload with `"instance"` and that one's `"version"`:
+///
+///     {"users":[…]}                  what has changed, as change number `version`
+///     {}                             nothing has: the lease of all its users is renewed
+///     {"part":0,"isLast":b,"users":[…]}   everything as of `version`, a part of it
+///     {"ask":"i"}                    instance i, or everyone when it is empty: tell everything
+///
+/// Everything but "everything" costs what changed, not how many users there are.
 final class PresenceHub: Sendable {
     /// What a tick brings.
     struct Update: Sendable {
         /// `{"online":n,"users":[…]}`: what new clients start from.
         var page: [UInt8]
-        /// `{"online":n,"changes":[…]}` for everybody; nil when nothing changed.
-        var changes: [UInt8]?
+        /// `{"online":n,"changes":[…]}` for everybody.
+        var changes: [UInt8]
     }
 
     /// Users in the page of a new client: above it, counts tell the rest.
     static let pageCount = 200
-    /// Changes named in one batch: a storm's rest shows in the count.
+    /// Changes in one batch, about 13 KB; the rest come with the next ones.
     static let maxChanges = 200
-    /// How long what an instance told holds; told again every third of it.
-    static let lease: Duration = .seconds(15)
+    /// How long what an instance told holds without a word from it: the grace of its users, for whom a
+    /// lost instance is a lost connection. Renewed three times within.
+    static let lease: Duration = .seconds(10)
+    /// Ticks between two renewals.
+    private static let beatTicks = 3
+    /// Users in one part of a snapshot.
+    private static let partCount = 500
+
+    private struct State {
+        var presence: PresenceState
+        /// Instances of which something was missed.
+        var gaps: Set<String> = []
+        /// Whether somebody wants to hear everything.
+        var isAsked = false
+    }
 
     private let instance: String
     private let bus: any Bus
-    private let state = Mutex(PresenceState())
+    private let state: Mutex<State>
     private let ticker = Mutex<WorkerThread?>(nil)
     private let isStopping = Atomic(false)
+    private let snapshots: Counter
 
-    init(instance: String, bus: any Bus) {
+    /// - Parameter grace: how long a user stays after the last connection.
+    init(
+        instance: String, bus: any Bus, metrics: MetricsRegistry, grace: Duration = .seconds(10)
+    ) {
         self.instance = instance
         self.bus = bus
+        state = Mutex(State(presence: PresenceState(grace: grace)))
+        snapshots = metrics.counter(
+            "chat_presence_snapshots_total",
+            help: "Times all users were told to other instances: one started, or missed something.")
+        metrics.gauge("chat_presence_users", help: "Users here now, over all instances.") {
+            [weak self] in Double(self?.state.withLock { $0.presence.onlineCount } ?? 0)
+        }
     }
 
     // MARK: From the loops
 
-    func joined(_ user: User) { state.withLock { $0.connected(user) } }
+    func joined(_ user: User) { state.withLock { $0.presence.connected(user) } }
 
     func left(_ user: UserID) {
         let now = SystemClock.now()
-        state.withLock { $0.disconnected(user, now: now) }
+        state.withLock { $0.presence.disconnected(user, now: now) }
     }
 
     func set(_ status: PresenceStatus, of user: UserID) {
-        state.withLock { $0.choose(status, for: user) }
+        let at = SystemClock.timestamp().milliseconds
+        state.withLock { $0.presence.choose(status, for: user, at: at) }
     }
 
     // MARK: Other instances
 
-    /// Takes what another instance told of its users: `{"instance","presence":[{id,name,state}]}`.
-    func heard(_ value: JSONValue) {
-        guard let instance = value["instance"]?.string, let users = value["presence"]?.array else {
+    /// Takes a payload of the channel.
+    func heard(_ payload: [UInt8]) {
+        guard let value = try? JSONValue(parsing: payload),
+            let sender = value["instance"]?.string, sender != instance
+        else { return }
+        if let asked = value["ask"]?.string {
+            if asked.isEmpty || asked == instance { state.withLock { $0.isAsked = true } }
             return
         }
-        let now = SystemClock.now()
+        guard let version = value["version"]?.int else { return }
+        let lease = SystemClock.now() + PresenceHub.lease
+        let claims = value["users"]?.array?.compactMap { PresenceClaim($0) }
+        let part = value["part"]?.int
+        let isLast = value["isLast"]?.bool ?? false
         state.withLock { state in
-            for user in users {
-                guard let id = user["id"]?.string, let name = user["name"]?.string,
-                    let status = user["state"]?.string.flatMap({ PresenceStatus(rawValue: $0) })
-                else { continue }
-                let known = User(id: UserID(id), name: name)
-                if status == .offline {
-                    state.heard(instance, lost: known.id, now: now)
+            let heard =
+                if let part {
+                    state.presence.heard(
+                        sender, snapshot: claims ?? [], isFirst: part == 0, isLast: isLast,
+                        version: version, until: lease)
+                } else if let claims {
+                    state.presence.heard(
+                        sender, changes: claims, version: version, until: lease)
                 } else {
-                    state.heard(instance, has: [(known, status)], until: now + PresenceHub.lease)
+                    state.presence.heard(sender, version: version, until: lease)
                 }
-            }
+            if heard == .gap { state.gaps.insert(sender) }
         }
     }
 
-    private func tell(_ users: [(user: User, status: PresenceStatus)]) {
-        guard !users.isEmpty, bus.isConnected else { return }
+    private func tell(_ more: String, _ claims: [PresenceClaim]? = nil) {
         var payload: [UInt8] = []
         payload.append("{\"instance\":")
         JSONString.write(instance, into: &payload)
-        payload.append(",\"presence\":")
-        PresenceHub.write(users, into: &payload)
+        payload.append(more)
+        if let claims {
+            payload.append(",\"users\":[")
+            for (index, claim) in claims.enumerated() {
+                if index > 0 { payload.append(",") }
+                PresenceHub.write(claim.user, claim.status, into: &payload)
+                if claim.chosenAt != 0 {
+                    payload.removeLast()
+                    payload.append(",\"at\":\(claim.chosenAt)}")
+                }
+            }
+            payload.append("]")
+        }
         payload.append("}")
-        bus.publish(BusChannel.chatLive, payload)
+        bus.publish(BusChannel.chatPresence, payload)
+    }
+
+    /// Says what others need to hear in this tick.
+    private func talk(_ tick: Int) {
+        let (claims, version, everything, gaps) = state.withLock { state in
+            let claims = state.presence.takeUntold()
+            let everything = state.isAsked ? state.presence.told : nil
+            let gaps = state.gaps
+            state.isAsked = false
+            state.gaps = []
+            return (claims, state.presence.version, everything, gaps)
+        }
+        // Who starts knows nobody, and those who run do not know it: a beat makes them ask.
+        if tick == 1 { tell(",\"ask\":\"\"") }
+        for other in gaps {
+            var text: [UInt8] = []
+            JSONString.write(other, into: &text)
+            tell(",\"ask\":" + String(decoding: text, as: UTF8.self))
+        }
+        if !claims.isEmpty {
+            tell(",\"version\":\(version)", claims)
+        } else if tick % PresenceHub.beatTicks == 1 {
+            tell(",\"version\":\(version)")
+        }
+        guard let everything else { return }
+        snapshots.increment()
+        var part = 0
+        repeat {
+            let start = part * PresenceHub.partCount
+            let end = min(start + PresenceHub.partCount, everything.count)
+            tell(
+                ",\"version\":\(version),\"part\":\(part),\"isLast\":\(end == everything.count)",
+                Array(everything[start..<end]))
+            part += 1
+        } while part * PresenceHub.partCount < everything.count
     }
 
     // MARK: Ticks
 
-    /// Begins to tick; `update` is called on the hub's own thread.
+    /// Begins to listen and to tick; `update` is called on the hub's own thread.
     func start(_ update: @escaping @Sendable (Update) -> Void) {
+        bus.subscribe(BusChannel.chatPresence) { [weak self] payload in self?.heard(payload) }
         ticker.withLock {
             $0 = WorkerThread(name: "presence") { [self] in
                 var count = 0
@@ -94,7 +184,7 @@ final class PresenceHub: Sendable {
                     // In slices, so that a stop need not wait for the whole second.
                     SystemClock.sleep(.milliseconds(50))
                     count += 1
-                    if count % 20 == 0 { tick(tellsAll: count % 100 == 0, update) }
+                    if count % 20 == 0 { tick(count / 20, now: SystemClock.now(), update) }
                 }
             }
         }
@@ -106,49 +196,53 @@ final class PresenceHub: Sendable {
         ticker.withLock { $0 }?.join()
     }
 
-    private func tick(tellsAll: Bool, _ update: (Update) -> Void) {
-        let now = SystemClock.now()
-        let (changes, page, online, local) = state.withLock { state in
-            let changes = state.tick(now: now)
-            let page = changes.isEmpty ? nil : state.page(limit: PresenceHub.pageCount)
-            return (changes, page, state.onlineCount, tellsAll ? state.local : [])
+    /// One tick; `count` is its number from 1.
+    func tick(_ count: Int, now: Instant, _ update: (Update) -> Void) {
+        let (changes, page, online) = state.withLock { state in
+            let changes = state.presence.tick(now: now, limit: PresenceHub.maxChanges)
+            let page = changes.isEmpty ? [] : state.presence.page(limit: PresenceHub.pageCount)
+            return (changes, page, state.presence.onlineCount)
         }
-        // Changes of other instances' users go round again; the lease they carry is theirs.
-        tell(tellsAll ? local : changes.filter { $0.status == .offline || isLocal($0.user.id) })
-        guard let page else { return }
+        talk(count)
+        guard !changes.isEmpty else { return }
         update(
             Update(
                 page: PresenceHub.text(online, "users", page),
-                changes: PresenceHub.text(
-                    online, "changes", Array(changes.prefix(PresenceHub.maxChanges)))))
-    }
-
-    private func isLocal(_ user: UserID) -> Bool {
-        state.withLock { $0.isLocal(user) }
+                changes: PresenceHub.text(online, "changes", changes)))
     }
 
     private static func text(
         _ online: Int, _ name: String, _ users: [(user: User, status: PresenceStatus)]
     ) -> [UInt8] {
         var output: [UInt8] = []
-        output.append("{\"online\":\(online),\"\(name)\":")
-        write(users, into: &output)
-        output.append("}")
+        output.append("{\"online\":\(online),\"\(name)\":[")
+        for (index, entry) in users.enumerated() {
+            if index > 0 { output.append(",") }
+            write(entry.user, entry.status, into: &output)
+        }
+        output.append("]}")
         return output
     }
 
     private static func write(
-        _ users: [(user: User, status: PresenceStatus)], into output: inout [UInt8]
+        _ user: User, _ status: PresenceStatus, into output: inout [UInt8]
     ) {
-        output.append("[")
-        for (index, entry) in users.enumerated() {
-            if index > 0 { output.append(",") }
-            output.append("{\"id\":")
-            JSONString.write(entry.user.id.rawValue, into: &output)
-            output.append(",\"name\":")
-            JSONString.write(entry.user.name, into: &output)
-            output.append(",\"state\":\"\(entry.status.rawValue)\"}")
-        }
-        output.append("]")
+        output.append("{\"id\":")
+        JSONString.write(user.id.rawValue, into: &output)
+        output.append(",\"name\":")
+        JSONString.write(user.name, into: &output)
+        output.append(",\"state\":\"\(status.rawValue)\"}")
+    }
+}
+
+extension PresenceClaim {
+    /// Reads `{"id","name","state","at"?}`; nil when it is not one.
+    fileprivate init?(_ value: JSONValue) {
+        guard let id = value["id"]?.string, let name = value["name"]?.string,
+            let status = value["state"]?.string.flatMap({ PresenceStatus(rawValue: $0) })
+        else { return nil }
+        self.init(
+            user: User(id: UserID(id), name: name), status: status,
+            chosenAt: value["at"]?.int ?? 0)
     }
 }
