@@ -7,6 +7,7 @@ internal import EngineIOServer
 internal import Gateway
 internal import Glibc
 internal import HTTPServer
+internal import Instances
 internal import Metrics
 internal import ServiceRuntime
 internal import Store
@@ -36,8 +37,14 @@ private enum Keys {
     static let secret = SettingKey.secret(
         "CHAT_SERVICE_SECRET", help: "This service's credential at AuthService.")
 
+    static let takeOver = SettingKey.bool(
+        "CHAT_TAKE_OVER",
+        help: "Take the listening sockets of the instance on this port, which then drains and ends."
+    )
+
     static let all: [any SettingDeclaration] = [
         port, dataDirectory, loops, webRoot, origins, messageBytes, rate, authURL, issuer, secret,
+        takeOver,
     ]
 }
 
@@ -57,13 +64,17 @@ ServiceHost.run(
         TokenAuthority.Configuration(
             url: settings[Keys.authURL], issuer: issuer, audience: "chat",
             clientID: "chat-service", secret: secret.exposed), log: context.logger)
+    let mesh = try InstanceMesh(directory: "\(directory)/instances", metrics: context.metrics)
+    let cluster = Cluster(mesh, log: context.logger)
     let redis = settings[CommonSettings.redisURL]
     let bus: any Bus =
         redis.isEmpty
-        ? LocalBus()
-        : try context.blaming(CommonSettings.redisURL) {
-            try RedisBus(url: redis, metrics: context.metrics)
-        }
+        ? InstanceBus(mesh, metrics: context.metrics)
+        : ClusterBus(
+            local: InstanceBus(mesh),
+            broker: try context.blaming(CommonSettings.redisURL) {
+                try RedisBus(url: redis, metrics: context.metrics)
+            })
     let instance = Hex.string(SecureRandom.bytes(8))
 
     var configuration = GatewayConfiguration(
@@ -71,6 +82,8 @@ ServiceHost.run(
         engine: EngineServerConfiguration(
             origins: OriginPolicy(allowed: Set(settings[Keys.origins]))),
         recoveryKey: try RecoveryKey.load(from: directory))
+    configuration.engine.instance = mesh.number
+    configuration.engine.handOver = cluster.handOver
     configuration.limits.messageBytes = settings[Keys.messageBytes]
     configuration.limits.messagesPerSecond = settings[Keys.rate]
     configuration.isUnlimited = settings[CommonSettings.unlimited]
@@ -95,7 +108,7 @@ ServiceHost.run(
         settings[Keys.loops] > 0 ? settings[Keys.loops] : sysconf(Int32(_SC_NPROCESSORS_ONLN))
     var server = context.serverConfiguration(port: settings[Keys.port], loops: loops)
     server.maxMessageBytes = configuration.engine.maxPayload
-    return ServiceParts(
+    var parts = ServiceParts(
         server: server, router: router,
         checks: [
             HealthCheck("store") { store.isAvailable ? .ok : .failed("the log cannot be written") },
@@ -105,9 +118,9 @@ ServiceHost.run(
             HealthCheck("bus") { bus.isConnected ? .ok : .degraded("Redis is away") },
         ],
         streams: { ChatStreams(gateway: gateway, server: $0) },
-        started: { _ in
+        started: { server in
             gateway.start()
-            authority.start()
+            cluster.serve(server)
         },
         draining: { gateway.drain() },
         stopped: {
@@ -116,5 +129,13 @@ ServiceHost.run(
             reader.stop()
             store.stop()
             bus.stop()
+            mesh.stop()
         })
+    authority.start()
+    if settings[Keys.takeOver] {
+        parts.inherited = {
+            cluster.listeners(host: server.host, port: server.port) { authority.isReady }
+        }
+    }
+    return parts
 }

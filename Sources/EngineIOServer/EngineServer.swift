@@ -25,6 +25,17 @@ package struct EngineServerConfiguration: Sendable {
     /// The server's own rule for handshakes; nil when the client may come in, else what it is told.
     package var refusal: @Sendable (HTTPRequest) -> String? = { _ in nil }
 
+    /// This process's number among those that share its sessions' clients, below 256.
+    package var instance = 0
+    /// Brings a request to the instance of its session, connection and all, or gives it back at once or
+    /// later. Nil: there are no others.
+    package var handOver: HandOver?
+
+    package typealias HandOver = @Sendable (
+        _ connection: DetachedConnection, _ owner: SessionOwner,
+        _ giveBack: @escaping Exchange.GiveBack
+    ) -> Void
+
     /// Bytes of one polling body or WebSocket message of a client's.
     package var maxPayload: Int { engine.maxPayload }
 
@@ -84,8 +95,9 @@ extension String {
 
 /// Engine.IO on one loop: handshakes, and requests brought to their sessions.
 ///
-/// A session's id names the loop that owns it in its first byte. A request that the kernel gave to
-/// another loop is handed over with its connection, so polling needs no sticky balancing.
+/// A session's id names its owner (`SessionOwner`). A request that the kernel gave to another loop, or
+/// a balancer to another instance, is handed over with its connection, so polling needs no sticky
+/// balancing.
 package final class EngineServer: StreamHandler {
     package let configuration: EngineServerConfiguration
     private let server: LoopServer
@@ -134,10 +146,10 @@ package final class EngineServer: StreamHandler {
         // A session whose time is up ends before it is asked, however coarse the timer.
         query.sid.flatMap { sessions[$0] }?.catchUp(now: loop.now)
         let session = query.sid.flatMap { sessions[$0] }
-        if session == nil, let owner = query.sid.flatMap(EngineServer.owner(of:)),
-            owner != loop.index, owner < server.configuration.loops
+        if session == nil, let owner = query.sid.flatMap(SessionOwner.init(of:)),
+            handOver(exchange, to: owner)
         {
-            return exchange.handOver(toLoop: owner)
+            return
         }
         let isUpgrade = exchange.head.upgradesToWebSocket
         let reason = query.sid == nil ? configuration.refusal(request) : nil
@@ -211,7 +223,7 @@ package final class EngineServer: StreamHandler {
                     503, code: "busy", detail: "The server takes no new sessions now.",
                     fields: ["retry-after": "2"]))
         }
-        let id = EngineServer.makeID(loop: loop.index)
+        let id = SessionOwner(instance: configuration.instance, loop: loop.index).makeID()
         // Heartbeats of a storm of connects are spread over the last fifth of the interval.
         let interval = configuration.engine.pingInterval.nanoseconds
         let firstPing = Duration.nanoseconds(interval - Int64.random(in: 0...interval / 5))
@@ -315,17 +327,48 @@ package final class EngineServer: StreamHandler {
         return sessionsByAddress[exchange.request.address, default: 0] < limit
     }
 
-    /// 20 characters: the owner loop's index and 14 bytes from the system's random source.
-    private static func makeID(loop: Int) -> String {
-        Base64.string([UInt8(truncatingIfNeeded: loop)] + SecureRandom.bytes(14), alphabet: .url)
+    /// Brings a request to the owner of its session; false when that would be here, or nowhere.
+    private func handOver(_ exchange: Exchange, to owner: SessionOwner) -> Bool {
+        guard !exchange.isReturned else { return false }
+        if owner.instance == configuration.instance {
+            guard owner.loop != loop.index, owner.loop < server.configuration.loops else {
+                return false
+            }
+            exchange.handOver(toLoop: owner.loop)
+            return true
+        }
+        guard let handOver = configuration.handOver else { return false }
+        exchange.handOver { connection, giveBack in handOver(connection, owner, giveBack) }
+        return true
+    }
+}
+
+/// Where a session lives.
+///
+/// A session id is 24 characters, URL-safe base64 of 18 bytes: instance, loop, and 16 bytes from the
+/// system's random source, so that knowing the owner does not help to guess it.
+package struct SessionOwner: Hashable, Sendable {
+    /// The process, by its number among those that share a data directory.
+    package let instance: Int
+    /// The event loop in it.
+    package let loop: Int
+
+    init(instance: Int, loop: Int) {
+        self.instance = instance
+        self.loop = loop
     }
 
-    /// The loop that a well-formed id names.
-    private static func owner(of sid: String) -> Int? {
-        guard sid.utf8.count == 20, let bytes = Base64.decode(Array(sid.utf8), alphabet: .url)
-        else {
-            return nil
-        }
-        return Int(bytes[0])
+    /// What a well-formed id says; nil for any other.
+    init?(of sid: String) {
+        guard sid.utf8.count == 24, let bytes = Base64.decode(Array(sid.utf8), alphabet: .url)
+        else { return nil }
+        self.init(instance: Int(bytes[0]), loop: Int(bytes[1]))
+    }
+
+    /// A new id of a session that lives here.
+    func makeID() -> String {
+        Base64.string(
+            [UInt8(truncatingIfNeeded: instance), UInt8(truncatingIfNeeded: loop)]
+                + SecureRandom.bytes(16), alphabet: .url)
     }
 }

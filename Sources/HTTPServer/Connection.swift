@@ -197,7 +197,8 @@ final class Connection: DescriptorHandler, TimerTarget {
         markDirty()
     }
 
-    private func consumeUnread() {
+    /// Parses what was read before and waited.
+    func consumeUnread() {
         guard !unread.isEmpty else { return }
         var bytes = unread
         unread = []
@@ -406,6 +407,50 @@ final class Connection: DescriptorHandler, TimerTarget {
             connection.begin(Exchange(request: request, head: head, connection: connection))
         }
         if !posted { admission.leave(detached.peer) }
+    }
+
+    func handOver(
+        _ exchange: Exchange,
+        to give: @escaping @Sendable (DetachedConnection, @escaping Exchange.GiveBack) -> Void
+    ) {
+        if isParsing, let registration {
+            // What came behind the request is in `unread` only when the parser has returned.
+            let serial = serial
+            server.loop.mailbox.post { loop in
+                guard let server = loop.attachment as? LoopServer,
+                    let connection = server.connection(registration), connection.serial == serial,
+                    let exchange = connection.exchange
+                else { return }
+                connection.handOver(exchange, to: give)
+            }
+            return
+        }
+        let (request, head) = (exchange.request, exchange.head)
+        guard secure == nil, let detached = takeApart() else {
+            exchange.isAnswered = true
+            return begin(
+                Exchange(request: request, head: head, connection: self, isReturned: true))
+        }
+        let (admission, mailbox) = (server.server.admission, server.loop.mailbox)
+        admission.leave(peer)
+        let (peer, unread) = (peer, detached.unread)
+        let passed = DetachedConnection(
+            descriptor: detached.take() ?? -1, unread: head.bytes(body: request.body) + unread,
+            peer: peer, secure: nil)
+        give(passed) { descriptor in
+            let returned = DetachedConnection(
+                descriptor: descriptor, unread: unread, peer: peer, secure: nil)
+            guard admission.enter(peer) else { return }
+            let posted = mailbox.post { loop in
+                guard let server = loop.attachment as? LoopServer,
+                    let connection = server.adopt(counted: returned)
+                else { return admission.leave(peer) }
+                connection.begin(
+                    Exchange(
+                        request: request, head: head, connection: connection, isReturned: true))
+            }
+            if !posted { admission.leave(peer) }
+        }
     }
 
     /// Ends the connection here without closing it. It stays counted.

@@ -13,9 +13,14 @@ package final class Exchange {
     package var onAbort: (() -> Void)?
     weak var connection: Connection?
     var isAnswered = false
+    /// Whether it was given to another process that did not take it: it is to be answered here.
+    package let isReturned: Bool
 
-    init(request: HTTPRequest, head: RequestHead, connection: Connection) {
+    init(
+        request: HTTPRequest, head: RequestHead, connection: Connection, isReturned: Bool = false
+    ) {
         self.request = request
+        self.isReturned = isReturned
         self.head = head
         self.connection = connection
     }
@@ -80,5 +85,23 @@ package final class Exchange {
         isAnswered = true
         onAbort = nil
         connection.handOver(self, toLoop: index)
+    }
+
+    /// Takes the connection back when another process did not want it. From any thread, with the
+    /// descriptor that was taken.
+    package typealias GiveBack = @Sendable (_ descriptor: Int32) -> Void
+
+    /// Gives connection and request to another process: the request, as bytes again, is the first of
+    /// what is unread. A connection that cannot leave this process, because TLS keeps its keys here,
+    /// is offered here again as one that was returned.
+    /// - Parameter give: takes the descriptor out and sends it on its way, or gives it back; called on
+    ///   this loop, at once or at the end of its turn.
+    package func handOver(
+        to give: @escaping @Sendable (DetachedConnection, @escaping GiveBack) -> Void
+    ) {
+        guard !isAnswered, let connection else { return }
+        isAnswered = true
+        onAbort = nil
+        connection.handOver(self, to: give)
     }
 }

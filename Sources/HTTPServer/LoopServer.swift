@@ -22,7 +22,7 @@ package protocol StreamHandler: AnyObject {
 }
 
 /// The part of a server that lives on one loop: its listener and its connections.
-package final class LoopServer: DescriptorHandler {
+package final class LoopServer {
     package let loop: EventLoop
     let server: Server
     package internal(set) var streams: (any StreamHandler)?
@@ -37,8 +37,7 @@ package final class LoopServer: DescriptorHandler {
     /// connects adds to a turn; the others wait in the kernel for the next.
     private static let handshakeStepsPerTurn = 8
 
-    private let listener: Int32
-    private var listening: Registration?
+    private let listeners: [Listener]
     /// Connections by the index of their registration.
     private var connections: [UInt32: Connection] = [:]
     /// Connections with something to send at the end of this turn.
@@ -47,32 +46,47 @@ package final class LoopServer: DescriptorHandler {
     private var dateText = ""
     private(set) var isDraining = false
 
-    init(loop: EventLoop, server: Server, listener: Int32) {
+    init(loop: EventLoop, server: Server, listeners: [Int32]) {
         self.loop = loop
         self.server = server
-        self.listener = listener
+        self.listeners = listeners.map { Listener($0) }
     }
 
     deinit { scratch.deallocate() }
 
     func start() {
-        listening = loop.register(listener, for: .readable, handler: self)
-        precondition(listening != nil, "no room to watch the listener at start")
+        for listener in listeners {
+            listener.server = self
+            listener.registration = loop.register(
+                listener.descriptor, for: .readable, handler: listener)
+            precondition(listener.registration != nil, "no room to watch a listener at start")
+        }
         loop.beforeSleep = { [unowned self] in flush() }
     }
 
     // MARK: Accepting
 
-    package func ready(_ readiness: Readiness) {
+    /// One listening socket: a loop has its own, and after a take-over perhaps a few.
+    private final class Listener: DescriptorHandler {
+        let descriptor: Int32
+        var registration: Registration?
+        weak var server: LoopServer?
+
+        init(_ descriptor: Int32) { self.descriptor = descriptor }
+
+        func ready(_ readiness: Readiness) { server?.accept(from: self) }
+    }
+
+    private func accept(from listener: Listener) {
         // At most this many a turn, so that a storm of connects cannot starve those connected.
         for _ in 0..<64 {
             var address = [CChar](repeating: 0, count: 64)
-            let descriptor = clinux_accept(listener, &address, address.count)
+            let descriptor = clinux_accept(listener.descriptor, &address, address.count)
             if descriptor == -EAGAIN { return }
             if descriptor == -EMFILE || descriptor == -ENFILE || descriptor == -ENOBUFS
                 || descriptor == -ENOMEM
             {
-                pauseAccepting()
+                pause(listener)
                 return
             }
             guard descriptor >= 0 else { continue }  // reset before we came to it
@@ -89,18 +103,22 @@ package final class LoopServer: DescriptorHandler {
     }
 
     /// Out of descriptors: without a pause the listener would be ready for ever and the loop spin.
-    private func pauseAccepting() {
-        guard let registration = listening else { return }
-        loop.modify(listener, registration, for: [])
-        _ = loop.schedule(AcceptPause(self), at: loop.now + .milliseconds(100))
+    private func pause(_ listener: Listener) {
+        guard let registration = listener.registration else { return }
+        loop.modify(listener.descriptor, registration, for: [])
+        _ = loop.schedule(AcceptPause(self, listener), at: loop.now + .milliseconds(100))
     }
 
     private final class AcceptPause: TimerTarget {
         private let server: LoopServer
-        init(_ server: LoopServer) { self.server = server }
+        private let listener: Listener
+        init(_ server: LoopServer, _ listener: Listener) {
+            self.server = server
+            self.listener = listener
+        }
         func timerFired(now: Instant) {
-            guard let registration = server.listening else { return }
-            server.loop.modify(server.listener, registration, for: .readable)
+            guard let registration = listener.registration else { return }
+            server.loop.modify(listener.descriptor, registration, for: .readable)
         }
     }
 
@@ -172,10 +190,12 @@ package final class LoopServer: DescriptorHandler {
     func drain() {
         guard !isDraining else { return }
         isDraining = true
-        if let registration = listening {
-            loop.unregister(listener, registration)
-            listening = nil
-            _ = clinux_close(listener)
+        for listener in listeners {
+            guard let registration = listener.registration else { continue }
+            // A successor may have the same socket: its epoll entry here would outlive our descriptor.
+            loop.unregister(listener.descriptor, registration)
+            listener.registration = nil
+            _ = clinux_close(listener.descriptor)
         }
         streams?.drain()
         for connection in connections.values { connection.drain() }

@@ -41,6 +41,9 @@ package final class Server: Sendable {
         var mailboxes: [Mailbox] = []
         var threads: [WorkerThread] = []
         var port = 0
+        var listeners: [Int32] = []
+        /// Whether the listeners are being closed: no duplicates any more.
+        var isEnding = false
     }
 
     /// - Parameters:
@@ -84,17 +87,13 @@ package final class Server: Sendable {
 
     /// Binds, starts the loops and returns; connections that come before a loop turns wait in its
     /// listener's backlog.
-    package func start() throws(ServerError) {
+    /// - Parameter inherited: listening sockets of the configured address that another process had;
+    ///   owned from here, spread over the loops. Empty: new ones are made.
+    package func start(inheriting inherited: [Int32] = []) throws(ServerError) {
         var port = UInt16(configuration.port)
-        var listeners: [Int32] = []
-        // Listeners of one port share it with those of any process of this user: a second server would
-        // start without a word and take every other connection. Without SO_REUSEPORT it is told.
-        let probe = clinux_listen(configuration.host, &port, 1, 0)
-        guard probe >= 0 else {
-            throw .cannotListen(host: configuration.host, port: configuration.port, code: -probe)
-        }
-        _ = clinux_close(probe)
-        for _ in 0..<max(1, configuration.loops) {
+        var listeners = inherited
+        if inherited.isEmpty { try probe(&port) }
+        for _ in 0..<max(0, max(1, configuration.loops) - inherited.count) {
             let listener = clinux_listen(configuration.host, &port, 4096, 1)
             guard listener >= 0 else {
                 for other in listeners { _ = clinux_close(other) }
@@ -103,22 +102,61 @@ package final class Server: Sendable {
             }
             listeners.append(listener)
         }
-        let mailboxes = listeners.map { _ in Mailbox() }
-        let threads = zip(listeners, mailboxes).enumerated().map { index, pair in
-            let (listener, mailbox) = pair
+        let mailboxes = (0..<max(1, configuration.loops)).map { _ in Mailbox() }
+        let threads = mailboxes.enumerated().map { index, mailbox in
+            let own = stride(from: index, to: listeners.count, by: mailboxes.count).map {
+                listeners[$0]
+            }
             return WorkerThread(name: "loop-\(index)") { [self] in
-                serve(on: EventLoop(index: index, mailbox: mailbox), listener: listener)
+                serve(on: EventLoop(index: index, mailbox: mailbox), listeners: own)
             }
         }
         state.withLock {
             $0.mailboxes = mailboxes
             $0.threads = threads
             $0.port = Int(port)
+            $0.listeners = listeners
         }
     }
 
-    private func serve(on loop: EventLoop, listener: Int32) {
-        let server = LoopServer(loop: loop, server: self, listener: listener)
+    private func probe(_ port: inout UInt16) throws(ServerError) {
+        // Listeners of one port share it with those of any process of this user: a second server would
+        // start without a word and take every other connection. Without SO_REUSEPORT it is told.
+        let probe = clinux_listen(configuration.host, &port, 1, 0)
+        guard probe >= 0 else {
+            throw .cannotListen(host: configuration.host, port: configuration.port, code: -probe)
+        }
+        _ = clinux_close(probe)
+    }
+
+    /// Duplicates of the listening sockets, for a process that takes over; empty when this server
+    /// listens elsewhere or has begun to end.
+    package func duplicateListeners(host: String, port: Int) -> [Int32] {
+        state.withLock { state in
+            guard !state.isEnding, host == configuration.host, port == state.port else { return [] }
+            return state.listeners.map { fcntl($0, F_DUPFD_CLOEXEC, 0) }.filter { $0 >= 0 }
+        }
+    }
+
+    /// Goes on with a connection of another process's, on one of the loops. Past the limits on
+    /// connections it is closed.
+    package func adopt(_ detached: DetachedConnection, onLoop index: Int) {
+        let mailboxes = mailboxes
+        guard mailboxes.indices.contains(index), admission.enter(detached.peer) else {
+            return refused.increment()
+        }
+        let admission = admission
+        let posted = mailboxes[index].post { loop in
+            guard let server = loop.attachment as? LoopServer,
+                let connection = server.adopt(counted: detached)
+            else { return admission.leave(detached.peer) }
+            connection.consumeUnread()
+        }
+        if !posted { admission.leave(detached.peer) }
+    }
+
+    private func serve(on loop: EventLoop, listeners: [Int32]) {
+        let server = LoopServer(loop: loop, server: self, listeners: listeners)
         loop.attachment = server
         server.streams = makeStreams?(server)
         server.start()
@@ -129,6 +167,7 @@ package final class Server: Sendable {
     /// the time is up. `stop` still has to follow.
     /// - Returns: connections left.
     package func drain(timeout: Duration) -> Int {
+        state.withLock { $0.isEnding = true }
         for mailbox in mailboxes { mailbox.post { ($0.attachment as? LoopServer)?.drain() } }
         let deadline = SystemClock.now() + timeout
         while admission.count > 0, SystemClock.now() < deadline { usleep(20_000) }
@@ -139,6 +178,7 @@ package final class Server: Sendable {
     package func stop() {
         let threads = state.withLock { state in
             defer { state.threads = [] }
+            state.isEnding = true
             return state.threads
         }
         for mailbox in mailboxes { mailbox.post { ($0.attachment as? LoopServer)?.end() } }

@@ -8,12 +8,20 @@ package struct PassedRequest: Hashable, Sendable {
     package var loop: Int
     /// The connection's other end, numeric, without port; at most 255 bytes.
     package var address: String
+    /// Whether a trusted proxy is at the other end.
+    package var isProxy: Bool
+    /// Whether the client's bytes were encrypted on their way.
+    package var isSecure: Bool
     /// What the connection brought, from the request's first byte on.
     package var bytes: [UInt8]
 
-    package init(loop: Int, address: String, bytes: [UInt8]) {
+    package init(
+        loop: Int, address: String, isProxy: Bool = false, isSecure: Bool = false, bytes: [UInt8]
+    ) {
         self.loop = loop
         self.address = address
+        self.isProxy = isProxy
+        self.isSecure = isSecure
         self.bytes = bytes
     }
 }
@@ -75,6 +83,7 @@ enum InstanceFrame: Hashable, Sendable {
         case .connection(let request):
             output.reserveCapacity(output.count + 32 + request.bytes.count)
             output.append(little: request.loop)
+            output.append((request.isProxy ? 1 : 0) | (request.isSecure ? 2 : 0))
             output.append(short: request.address)
             output.append(contentsOf: request.bytes)
         case .listenersWanted(let host, let port):
@@ -99,8 +108,13 @@ enum InstanceFrame: Hashable, Sendable {
             guard let channel = body.popShort() else { return nil }
             self = .message(channel: channel, payload: Array(body))
         case 4:
-            guard let loop = body.popLittle(), let address = body.popShort() else { return nil }
-            self = .connection(PassedRequest(loop: loop, address: address, bytes: Array(body)))
+            guard let loop = body.popLittle(), let flags = body.popFirst(),
+                let address = body.popShort()
+            else { return nil }
+            self = .connection(
+                PassedRequest(
+                    loop: loop, address: address, isProxy: flags & 1 != 0,
+                    isSecure: flags & 2 != 0, bytes: Array(body)))
         case 5:
             guard let port = body.popLittle(), let host = body.popShort() else { return nil }
             self = .listenersWanted(host: host, port: port)

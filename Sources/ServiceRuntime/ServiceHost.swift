@@ -46,6 +46,9 @@ package struct ServiceParts {
     package var checks: [HealthCheck]
     /// Makes the handler of upgraded and polled streams; nil for plain HTTP.
     package var streams: Server.StreamFactory?
+    /// Called before the server listens: listening sockets of a process that this one takes the place
+    /// of, or none. May block.
+    package var inherited: () -> [Int32] = { [] }
     /// Called once the server listens.
     package var started: (Server) -> Void
     /// Called when the service begins to drain, before the server stops accepting: sends clients away
@@ -137,7 +140,7 @@ package enum ServiceHost {
             checks: [accepting] + parts.checks)
         let server = Server(
             parts.server, router: router, metrics: context.metrics, streams: parts.streams)
-        try server.start()
+        try server.start(inheriting: parts.inherited())
         parts.started(server)
         logger.info(
             "listening",

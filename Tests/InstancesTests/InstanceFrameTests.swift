@@ -8,6 +8,8 @@ import Testing
         .hello(number: 255), .beat, .message(channel: "chat:log", payload: [0, 255, 13]),
         .message(channel: "", payload: []),
         .connection(PassedRequest(loop: 3, address: "::1", bytes: Array("GET / HTTP/1.1".utf8))),
+        .connection(
+            PassedRequest(loop: 0, address: "", isProxy: true, isSecure: true, bytes: [])),
         .listenersWanted(host: "127.0.0.1", port: 65_535), .listeners, .takenOver,
     ]
 
