@@ -65,9 +65,22 @@ package struct EngineSession: Sendable {
     package private(set) var transport: Transport
     private var probe = Probe.none
     private var heartbeat: Heartbeat
-    private let pingInterval: Duration
-    private let pingTimeout: Duration
-    private let upgradeTimeout: Duration
+    private let pingInterval: Length
+    private let pingTimeout: Length
+    private let upgradeTimeout: Length
+
+    /// A length of time in a quarter of a `Duration`'s room: sessions are many.
+    private struct Length: Sendable {
+        let milliseconds: UInt32
+
+        init(_ duration: Duration) {
+            milliseconds = UInt32(clamping: duration.nanoseconds / 1_000_000)
+        }
+
+        static func + (start: Instant, length: Length) -> Instant {
+            start + .milliseconds(Int64(length.milliseconds))
+        }
+    }
 
     /// - Parameters:
     ///   - firstPing: when the first ping is due; a jittered interval spreads a storm's heartbeats.
@@ -76,9 +89,9 @@ package struct EngineSession: Sendable {
         firstPing: Duration? = nil
     ) {
         self.transport = transport
-        pingInterval = configuration.pingInterval
-        pingTimeout = configuration.pingTimeout
-        upgradeTimeout = configuration.upgradeTimeout
+        pingInterval = Length(configuration.pingInterval)
+        pingTimeout = Length(configuration.pingTimeout)
+        upgradeTimeout = Length(configuration.upgradeTimeout)
         heartbeat = .idle(next: now + (firstPing ?? configuration.pingInterval))
     }
 

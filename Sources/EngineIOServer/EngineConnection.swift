@@ -78,7 +78,7 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         self.id = id
         self.server = server
         address = request.address
-        query = request.query
+        query = server.interned(request.query)
         engine = EngineSession(
             transport: transport, configuration: server.configuration.engine,
             now: server.loop.now, firstPing: firstPing)

@@ -108,6 +108,7 @@ package final class EngineServer: StreamHandler {
     private var sessionsByAddress: [String: Int] = [:]
     /// Sessions whose poll can be answered at the end of this turn.
     private var readyPolls: [EngineConnection] = []
+    private var lastQuery = ""
     private let accepted: (EngineConnection, HTTPRequest) -> any EngineDelegate
     private let endOfTurn: () -> Void
     private var isDraining = false
@@ -313,6 +314,13 @@ package final class EngineServer: StreamHandler {
     }
 
     // MARK: Sessions
+
+    /// The query in the storage of the last session's where they are equal, as those of one kind of
+    /// client over WebSocket are.
+    func interned(_ query: String) -> String {
+        if query != lastQuery { lastQuery = query }
+        return lastQuery
+    }
 
     func markReady(_ connection: EngineConnection) { readyPolls.append(connection) }
 

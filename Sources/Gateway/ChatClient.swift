@@ -32,14 +32,21 @@ final class ChatClient: SocketHandler {
     private(set) var phase = Phase.connecting
 
     private(set) var actor = Actor(id: "", name: "")
-    private(set) var claims: AccessTokenClaims?
+    /// The token it came with last, and until when that holds.
+    private(set) var token: TokenIdentity?
+    private var expiresAt = Timestamp(milliseconds: 0)
     private var recovery: Recovery?
 
     /// What a client that comes back is given before it is live.
-    private struct Recovery {
+    private final class Recovery {
         let snapshot: SessionSnapshot
         /// The public id it had, if it asked by its private one.
         let socketID: String?
+
+        init(snapshot: SessionSnapshot, socketID: String?) {
+            self.snapshot = snapshot
+            self.socketID = socketID
+        }
     }
 
     /// Where a client that is recovering or behind has got to in the log.
@@ -109,7 +116,8 @@ final class ChatClient: SocketHandler {
             return refuse("insufficient_scope", "The token lacks the scope \(ChatClient.scope).")
         }
         actor = Actor(id: UserID(claims.subject), name: claims.name, roles: claims.roles)
-        self.claims = claims
+        self.token = claims.identity
+        expiresAt = claims.expiresAt
         bucket = chat.gateway.limiter?.bucket(of: actor.id)
         socket.keepsOffset =
             wantsOffset ?? (privateID != nil || OffsetSupport.isLikely(query: socket.query))
@@ -162,15 +170,14 @@ final class ChatClient: SocketHandler {
     /// - Parameter socketID: the public id to go on with. A client takes itself for recovered when
     ///   its private id comes back unchanged; nil makes new ones.
     private func begin(_ snapshot: SessionSnapshot, socketID: String?) {
-        guard let claims else { return }
         let id = socketID ?? RecoveryToken.makeSocketID()
         socket.accept(
             id: id,
-            privateID: chat.gateway.recovery.issue(socketID: id, user: claims.subject))
+            privateID: chat.gateway.recovery.issue(socketID: id, user: actor.id.rawValue))
         phase = .live
         var session: [UInt8] = []
         SessionEvent.write(
-            snapshot, expiresAt: claims.expiresAt, presence: chat.presence,
+            snapshot, expiresAt: expiresAt, presence: chat.presence,
             limits: chat.gateway.configuration.limits, into: &session)
         send(event: "session", argument: session, offset: snapshot.seq)
         armTokenDeadline()
@@ -348,10 +355,12 @@ final class ChatClient: SocketHandler {
         case .failure(let refusal):
             return .failure(ChatError(.forbidden, refusal.message))
         case .success(let fresh):
-            guard fresh.subject == claims?.subject, fresh.sessionID == claims?.sessionID else {
+            guard fresh.subject == self.token?.subject, fresh.sessionID == self.token?.sessionID
+            else {
                 return .failure(ChatError(.forbidden, "The token is for another session."))
             }
-            claims = fresh
+            self.token = fresh.identity
+            expiresAt = fresh.expiresAt
             // A new name or role counts from here on.
             actor = Actor(id: actor.id, name: fresh.name, roles: fresh.roles)
             wasWarned = false
@@ -361,20 +370,18 @@ final class ChatClient: SocketHandler {
     }
 
     private func armTokenDeadline() {
-        guard let claims else { return }
         let left = Duration.milliseconds(
-            claims.expiresAt.milliseconds - SystemClock.timestamp().milliseconds)
+            expiresAt.milliseconds - SystemClock.timestamp().milliseconds)
         socket.deadline =
             chat.now + (wasWarned ? left + .seconds(10) : max(left - .seconds(60), .zero))
     }
 
     private func tokenDeadlinePassed() {
-        guard let claims else { return }
         if wasWarned {
             send(event: "auth:expired", argument: Array("{}".utf8))
             return socket.closeTransport(.unwelcome)
         }
-        let expiry: JSONValue = ["expiresAt": .string(claims.expiresAt.rfc3339)]
+        let expiry: JSONValue = ["expiresAt": .string(expiresAt.rfc3339)]
         send(event: "auth:expiring", argument: expiry.bytes)
         wasWarned = true
         armTokenDeadline()

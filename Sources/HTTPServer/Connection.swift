@@ -36,15 +36,11 @@ final class Connection: DescriptorHandler, TimerTarget {
     private(set) var registration: Registration?
     private(set) var phase: Phase
 
-    private var parser: RequestParser
+    /// What is kept while it speaks HTTP.
+    private var http: HTTPState?
     /// Bytes read but not yet parsed: the tail of a message, or requests behind the one being answered.
     private var unread: [UInt8] = []
-    private var head: RequestHead?
-    private var body: [UInt8] = []
-    private var exchange: Exchange?
     private var isParsing = false
-    /// Requests answered so far: tells a late second answer from the first of the next request.
-    private var serial = 0
     private var channel: WebSocketChannel?
 
     private(set) var outbox = Outbox()
@@ -55,9 +51,21 @@ final class Connection: DescriptorHandler, TimerTarget {
     private var isStalled = false
 
     private var deadline = Instant.distantFuture
-    /// Whether the deadline is the one between requests, not one within.
-    private var deadlineIsIdle = true
     private var timer: (id: TimerID, at: Instant)?
+
+    /// Let go at the upgrade: most connections spend their lives as WebSockets, and there are many.
+    private final class HTTPState {
+        var parser: RequestParser
+        var head: RequestHead?
+        var body: [UInt8] = []
+        var exchange: Exchange?
+        /// Requests answered so far: tells a late second answer from the first of the next request.
+        var serial = 0
+        /// Whether the deadline is the one between requests, not one within.
+        var deadlineIsIdle = true
+
+        init(limits: HTTPLimits) { parser = RequestParser(limits: limits) }
+    }
 
     /// Unparsed bytes kept while a request is being answered; reading stops past it.
     private static let pipelineBytes = 64 * 1024
@@ -71,7 +79,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         self.descriptor = descriptor
         self.peer = peer
         phase = server.configuration.tls == nil ? .http : .opening
-        parser = RequestParser(limits: server.configuration.http)
+        http = HTTPState(limits: server.configuration.http)
     }
 
     /// A connection that has lived on another loop.
@@ -82,7 +90,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         unread = detached.unread
         secure = detached.secure
         phase = .http
-        parser = RequestParser(limits: server.configuration.http)
+        http = HTTPState(limits: server.configuration.http)
         secure?.move(to: server.wire)
     }
 
@@ -249,7 +257,7 @@ final class Connection: DescriptorHandler, TimerTarget {
 
     private func peerEnded(isReset: Bool) {
         // A half-closed peer still gets the answer under way; everything else ends here.
-        if !isReset, phase == .answering, exchange?.onAbort == nil, unread.isEmpty {
+        if !isReset, phase == .answering, http?.exchange?.onAbort == nil, unread.isEmpty {
             closesAfterFlush = true
             watch(interest.subtracting(.readable))
             return
@@ -262,23 +270,24 @@ final class Connection: DescriptorHandler, TimerTarget {
     /// One step of the parser. Nil: more bytes are needed.
     private func parseHTTP(_ bytes: UnsafeRawBufferPointer) -> Int? {
         let span = Span<UInt8>(_unsafeBytes: bytes)
-        if deadlineIsIdle, !bytes.isEmpty {
-            deadlineIsIdle = false
+        guard let http else { return nil }
+        if http.deadlineIsIdle, !bytes.isEmpty {
+            http.deadlineIsIdle = false
             setDeadline(after: server.configuration.headerTimeout)
         }
         do {
-            let step = try parser.next(in: span)
+            let step = try http.parser.next(in: span)
             switch step.event {
             case .needMore: return step.consumed > 0 ? step.consumed : nil
             case .head(let head):
-                self.head = head
+                http.head = head
                 setDeadline(after: server.configuration.bodyTimeout)
                 if head.expectsContinue, head.framing != .none {
                     var interim: [UInt8] = []
                     ResponseWriter.writeContinue(into: &interim)
                     enqueue(interim)
                 }
-            case .body(let range): body.append(span.extracting(range))
+            case .body(let range): http.body.append(span.extracting(range))
             case .end: requestIsWhole()
             }
             return step.consumed
@@ -289,19 +298,21 @@ final class Connection: DescriptorHandler, TimerTarget {
     }
 
     private func requestIsWhole() {
-        guard let head else { preconditionFailure("a request ended that never began") }
-        self.head = nil
+        guard let http, let head = http.head else {
+            preconditionFailure("a request ended that never began")
+        }
+        http.head = nil
         var request = HTTPRequest(
             method: head.method, path: head.path, query: head.query, fields: head.fields,
-            body: body, address: server.server.proxies.client(of: peer, head.fields))
+            body: http.body, address: server.server.proxies.client(of: peer, head.fields))
         request.isSecure = isSecure
-        body = []
+        http.body = []
         begin(Exchange(request: request, head: head, connection: self))
     }
 
     /// Offers a whole request to the stream handler, then to the router.
     func begin(_ exchange: Exchange) {
-        self.exchange = exchange
+        http?.exchange = exchange
         phase = .answering
         setDeadline(after: nil)
         server.server.requests.increment()
@@ -334,21 +345,22 @@ final class Connection: DescriptorHandler, TimerTarget {
     private func reply() -> Router.Reply {
         guard let registration else { return { _ in } }
         let mailbox = server.loop.mailbox
-        let serial = serial
+        let serial = http?.serial ?? 0
         return { response in
             mailbox.post { loop in
                 guard let server = loop.attachment as? LoopServer,
-                    let connection = server.connection(registration), connection.serial == serial
+                    let connection = server.connection(registration), let http = connection.http,
+                    http.serial == serial
                 else { return }
-                connection.exchange?.respond(response)
+                http.exchange?.respond(response)
             }
         }
     }
 
     func finish(_ exchange: Exchange, with response: HTTPResponse) {
-        guard phase == .answering, exchange === self.exchange else { return }
-        self.exchange = nil
-        serial += 1
+        guard phase == .answering, let http, exchange === http.exchange else { return }
+        http.exchange = nil
+        http.serial += 1
         let asked = response.fields.lists("connection", token: "close")
         let keepAlive = exchange.head.keepAlive && !asked && !closesAfterFlush && !server.isDraining
         var bytes: [UInt8] = []
@@ -363,7 +375,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         phase = keepAlive ? .http : .draining
         enqueue(bytes)
         if keepAlive {
-            deadlineIsIdle = true
+            http.deadlineIsIdle = true
             setDeadline(after: server.configuration.idleTimeout)
             watch(interest.union(.readable))
             if !isParsing { consumeUnread() }
@@ -462,7 +474,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         server.forget(registration)
         self.registration = nil
         phase = .closed
-        exchange = nil
+        http = nil
         defer {
             secure = nil
             unread = []
@@ -477,8 +489,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         fields: HTTPFields, deflate: DeflateParameters?, delegate: any WebSocketDelegate
     ) -> WebSocketChannel? {
         guard phase == .answering else { return nil }
-        exchange = nil
-        serial += 1
+        http = nil
         var bytes: [UInt8] = []
         ResponseWriter.write(
             status: 101, reason: HTTPResponse.reason(101), fields: fields, bodyCount: nil,
@@ -653,7 +664,9 @@ final class Connection: DescriptorHandler, TimerTarget {
     func drain() {
         switch phase {
         case .opening: abort()
-        case .http where head == nil && body.isEmpty && unread.isEmpty && unsent == 0: abort()
+        case .http
+        where http?.head == nil && http?.body.isEmpty == true && unread.isEmpty && unsent == 0:
+            abort()
         default: break
         }
     }
@@ -673,8 +686,8 @@ final class Connection: DescriptorHandler, TimerTarget {
         server.server.admission.leave(peer)
         outbox.removeAll()
         unread = []
-        if let exchange {
-            self.exchange = nil
+        if let exchange = http?.exchange {
+            http?.exchange = nil
             exchange.isAnswered = true
             let onAbort = exchange.onAbort
             exchange.onAbort = nil
@@ -682,6 +695,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         }
         if let channel {
             self.channel = nil
+            channel.connection = nil
             if !channel.isClosing {
                 channel.isClosing = true
                 tellClosed(channel, code: nil)
@@ -721,7 +735,7 @@ final class Connection: DescriptorHandler, TimerTarget {
             return
         }
         deadline = .distantFuture
-        if phase == .http, !deadlineIsIdle, unsent == 0 {
+        if phase == .http, http?.deadlineIsIdle == false, unsent == 0 {
             refuse(
                 .problem(
                     408, code: "request_timeout", detail: "The request did not arrive in time."))

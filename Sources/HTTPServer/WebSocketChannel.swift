@@ -14,7 +14,8 @@ package protocol WebSocketDelegate: AnyObject {
 
 /// A WebSocket on an event loop: what a delegate sends through.
 package final class WebSocketChannel {
-    weak var connection: Connection?
+    /// Nil once it has ended. Not weak: each delivery reads it.
+    var connection: Connection?
     /// Told of what arrives; nil once `closed` has been called, or to hear no more.
     package var delegate: (any WebSocketDelegate)?
     var receiver: MessageReceiver

@@ -46,6 +46,21 @@ package struct AccessTokenClaims: Hashable, Sendable {
     }
 }
 
+/// What tells one token from others when it is withdrawn: all that a connection keeps of it.
+package struct TokenIdentity: Hashable, Sendable {
+    package var subject: String
+    package var sessionID: String?
+    package var tokenID: String
+    package var issuedAt: Timestamp
+}
+
+extension AccessTokenClaims {
+    package var identity: TokenIdentity {
+        TokenIdentity(
+            subject: subject, sessionID: sessionID, tokenID: tokenID, issuedAt: issuedAt)
+    }
+}
+
 /// Who a subject is. The two kinds have prefixes of their own, so that no client can be registered
 /// whose token looks like a person's (RFC 9700 §4.15).
 package enum SubjectKind: Sendable, Hashable {

@@ -12,12 +12,12 @@ package enum Revocation: Hashable, Sendable {
     /// All tokens of an account issued up to that second.
     case subject(id: String, issuedBy: Timestamp)
 
-    /// Whether it withdraws a token with these claims.
-    package func covers(_ claims: AccessTokenClaims) -> Bool {
+    /// Whether it withdraws that token.
+    package func covers(_ token: TokenIdentity) -> Bool {
         switch self {
-        case .token(let id): claims.tokenID == id
-        case .session(let id): claims.sessionID == id
-        case .subject(let id, let time): claims.subject == id && claims.issuedAt <= time
+        case .token(let id): token.tokenID == id
+        case .session(let id): token.sessionID == id
+        case .subject(let id, let time): token.subject == id && token.issuedAt <= time
         }
     }
 }

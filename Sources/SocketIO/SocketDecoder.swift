@@ -33,36 +33,36 @@ package struct SocketDecoder: Sendable {
     }
 
     private let limits: SocketLimits
-    private var pending: Pending?
+    /// The packet whose attachments are due: at most one. A list, since it takes no room while empty.
+    private var pending: [Pending] = []
 
     /// A decoder for a connection just open.
     package init(limits: SocketLimits = SocketLimits()) { self.limits = limits }
 
     /// Whether attachments are due: the end of the connection would cut a packet.
-    package var isAwaitingAttachments: Bool { pending != nil }
+    package var isAwaitingAttachments: Bool { !pending.isEmpty }
 
     /// Takes the payload of a text message (without Engine.IO's `4`), which must be well-formed UTF-8.
     /// - Throws: `SocketError`; the decoder is spent then.
     package mutating func text(_ bytes: Span<UInt8>) throws(SocketError) -> SocketStep {
-        guard pending == nil else { throw .unexpectedText }
+        guard pending.isEmpty else { throw .unexpectedText }
         let packet = try header(bytes)
         guard packet.type.isBinary else { return .packet(packet) }
-        pending = Pending(packet: packet, text: bytes.array())
+        pending = [Pending(packet: packet, text: bytes.array())]
         return .awaitingAttachments
     }
 
     /// Takes a binary message: the next attachment.
     /// - Throws: `SocketError`; the decoder is spent then.
     package mutating func binary(_ bytes: [UInt8]) throws(SocketError) -> SocketStep {
-        guard var due = pending else { throw .unexpectedBinary }
-        pending = nil
+        guard var due = pending.popLast() else { throw .unexpectedBinary }
         guard bytes.count <= limits.maxAttachmentBytes - due.byteCount else {
             throw .attachmentsTooLarge
         }
         due.byteCount += bytes.count
         due.attachments.append(bytes)
         guard due.attachments.count == due.packet.attachmentCount else {
-            pending = due
+            pending = [due]
             return .awaitingAttachments
         }
         return .binaryPacket(due.packet, text: due.text, attachments: due.attachments)

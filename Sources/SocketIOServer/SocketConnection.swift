@@ -16,7 +16,15 @@ package typealias SocketHandshake = HTTPRequest
 /// before CONNECT, a second CONNECT, a client's CONNECT_ERROR, anything malformed.
 final class SocketConnection: EngineDelegate {
     private(set) var engine: EngineConnection?
-    let handshake: SocketHandshake?
+    /// Kept apart: where it is not kept, it takes no room.
+    private let opening: Opening?
+
+    private final class Opening {
+        let handshake: SocketHandshake
+        init(_ handshake: SocketHandshake) { self.handshake = handshake }
+    }
+
+    var handshake: SocketHandshake? { opening?.handshake }
     private unowned let server: LoopSockets
     private var decoder: SocketDecoder
     /// Sockets connecting or connected: one nearly always.
@@ -32,7 +40,7 @@ final class SocketConnection: EngineDelegate {
     init(engine: EngineConnection, server: LoopSockets, handshake: SocketHandshake?) {
         self.engine = engine
         self.server = server
-        self.handshake = handshake
+        opening = handshake.map { Opening($0) }
         decoder = SocketDecoder(limits: server.configuration.limits)
         connectDeadline = server.now + server.configuration.connectTimeout
         engine.deadline = connectDeadline
