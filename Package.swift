@@ -125,7 +125,10 @@ let package = Package(
         library("Instances", ["Bytes", "Timing", "Reactor", "CLinux", "Metrics", deque]),
         library(
             "Bus",
-            ["Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics", "Instances"]),
+            [
+                "Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics", "Instances",
+                deque,
+            ]),
         library(
             "Gateway",
             [
@@ -218,7 +221,7 @@ let package = Package(
         tests("OAuth", ["Bytes", "JSON", "JWT", "Crypto", "Timing"]),
         tests("Store", ["Bytes", "Timing", "JSON", "ChatCore", "OAuth", "Crypto", "Metrics"]),
         tests("Instances", ["Bytes", "Metrics", "Timing"]),
-        tests("Bus", ["Bytes", "Timing", "JSON", "ChatCore", "Instances"]),
+        tests("Bus", ["Bytes", "Timing", "JSON", "ChatCore", "Instances", "Metrics"]),
         tests(
             "Gateway",
             [

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import ChatCore
+internal import DequeModule
 internal import Glibc
 package import Metrics
 internal import Reactor
@@ -15,10 +16,13 @@ internal import Timing
 /// ```
 ///
 /// What is published in one round of the thread leaves in one write. While there is no connection,
-/// publishing drops: readers of announcements find what they missed in the log, and what was live is
-/// stale by then. After a reconnect everything is subscribed again.
+/// publishing drops, and when too much waits for a slow server, the oldest: readers of announcements
+/// find what they missed in the log, and what was live is stale by then. After a reconnect everything
+/// is subscribed again.
+///
+/// A message of our own goes round through the server each second: its time is `bus_lag_seconds`.
 package final class RedisBus: Bus {
-    /// Bytes that may wait for the server before publishing drops.
+    /// Bytes that may wait for the server before the oldest messages are dropped.
     package static let maxQueueBytes = 8 << 20
 
     private struct State {
@@ -29,8 +33,37 @@ package final class RedisBus: Bus {
         var isStopped = false
         /// Whether the thread will look at this state without being woken.
         var isWoken = false
-        var outgoing: [UInt8] = []
+        /// Whole commands, oldest first.
+        var outgoing = Deque<[UInt8]>()
+        var outgoingBytes = 0
         var lastFailure: String?
+        /// Since when a beat is on its way; nil: the last one is back.
+        var beatSent: Instant?
+        var lag: Duration = .zero
+        /// Since when there has been no connection after there was one.
+        var lostSince: Instant?
+        var lastHeal: Duration = .zero
+
+        /// Takes in a command and drops the oldest that are too many.
+        /// - Returns: how many were dropped.
+        mutating func append(_ command: [UInt8]) -> Int {
+            outgoing.append(command)
+            outgoingBytes += command.count
+            var dropped = 0
+            while outgoingBytes > RedisBus.maxQueueBytes, let oldest = outgoing.popFirst() {
+                outgoingBytes -= oldest.count
+                dropped += 1
+            }
+            return dropped
+        }
+
+        mutating func takeOutgoing() -> [UInt8] {
+            defer {
+                outgoing.removeAll(keepingCapacity: true)
+                outgoingBytes = 0
+            }
+            return Array(outgoing.joined())
+        }
     }
 
     private let url: RedisURL
@@ -42,6 +75,9 @@ package final class RedisBus: Bus {
     private let dropped: Counter
     private let received: Counter
     private let connections: Counter
+    private let losses: Counter
+    /// Where our beats go: a channel of this process alone.
+    private let beatChannel: String
 
     /// Starts connecting; returns at once. `isConnected` tells when it is done.
     /// - Parameter url: `redis://[user][:password@]host[:port][/database]`.
@@ -60,6 +96,7 @@ package final class RedisBus: Bus {
         }
         precondition(code == 0, "no descriptors at start")
         wakeEnds = ends
+        beatChannel = "chat:beat:\(UInt64.random(in: 0 ... .max))"
         published = metrics.counter(
             "bus_published_total", help: "Messages given to the bus and taken.")
         dropped = metrics.counter(
@@ -67,8 +104,20 @@ package final class RedisBus: Bus {
         received = metrics.counter("bus_received_total", help: "Messages received.")
         connections = metrics.counter(
             "bus_connections_total", help: "Times a connection to the broker was made.")
+        losses = metrics.counter(
+            "bus_losses_total", help: "Times a connection to the broker that served was lost.")
         metrics.gauge("bus_connected", help: "1 while messages go through, else 0.") {
             [weak self] in self?.isConnected == true ? 1 : 0
+        }
+        metrics.gauge(
+            "bus_lag_seconds",
+            help: "Time a message takes through the broker and back, or has taken so far."
+        ) { [weak self] in (self?.lag.nanoseconds).map { Double($0) / 1e9 } ?? 0 }
+        metrics.gauge(
+            "bus_heal_seconds",
+            help: "How long the last outage of the broker took, until all was subscribed again."
+        ) { [weak self] in
+            (self?.state.withLock { $0.lastHeal.nanoseconds }).map { Double($0) / 1e9 } ?? 0
         }
         thread.withLock { $0 = WorkerThread(name: "chat-bus") { [self] in run() } }
     }
@@ -79,21 +128,31 @@ package final class RedisBus: Bus {
     }
 
     package func publish(_ channel: String, _ payload: [UInt8]) {
-        let (isTaken, mustWake) = state.withLock { state -> (Bool, Bool) in
-            guard state.isServing, !state.isStopped,
-                state.outgoing.count + payload.count <= RedisBus.maxQueueBytes
-            else { return (false, false) }
-            RedisCommand.writePublish(channel, payload, into: &state.outgoing)
+        var command: [UInt8] = []
+        RedisCommand.writePublish(channel, payload, into: &command)
+        let (lost, mustWake) = state.withLock { [command] state -> (Int?, Bool) in
+            guard state.isServing, !state.isStopped else { return (nil, false) }
+            let lost = state.append(command)
             defer { state.isWoken = true }
-            return (true, !state.isWoken)
+            return (lost, !state.isWoken)
         }
-        if isTaken { published.increment() } else { dropped.increment() }
+        if lost != nil { published.increment() }
+        dropped.increment(by: lost ?? 1)
         if mustWake { wake() }
     }
 
     package func subscribe(_ channel: String, _ handler: @escaping @Sendable ([UInt8]) -> Void) {
         state.withLock { $0.handlers[channel, default: []].append(handler) }
         wake()
+    }
+
+    /// How long a message takes through the server and back: of the last one, or of the one under way
+    /// when that has taken longer already.
+    package var lag: Duration {
+        let now = SystemClock.now()
+        return state.withLock { state in
+            max(state.lag, state.beatSent.map { now - $0 } ?? .zero)
+        }
     }
 
     /// Whether both connections are greeted and the server has confirmed every channel.
@@ -136,9 +195,14 @@ package final class RedisBus: Bus {
                 try serve(publisher, subscriber, onGreeted: { failures = 0 })
             } catch {
                 state.withLock { state in
+                    if state.isServing {
+                        state.lostSince = state.lostSince ?? SystemClock.now()
+                        losses.increment()
+                    }
                     state.isServing = false
                     state.confirmed = []
-                    state.outgoing = []
+                    _ = state.takeOutgoing()
+                    state.beatSent = nil
                     state.lastFailure = error.description
                 }
                 sleep(RedisBus.backOff(after: failures))
@@ -176,6 +240,9 @@ package final class RedisBus: Bus {
     ) throws(RedisLinkError) {
         var greeted: (publisher: Bool, subscriber: Bool) = (false, false)
         var asked: Set<String> = []
+        // Its own messages come back once it is subscribed to them: the first may be missed.
+        var nextBeat = SystemClock.now() + RedisLink.pingInterval
+        subscriber.queue(["SUBSCRIBE", beatChannel])
         while true {
             let isReady = greeted.publisher && greeted.subscriber
             // Takes the next load only when the last has left, so at most two queues' worth wait.
@@ -186,7 +253,7 @@ package final class RedisBus: Bus {
                     state.isServing = true
                     connections.increment()
                 }
-                if takesOutput { swap(&outgoing, &state.outgoing) }
+                if takesOutput { outgoing = state.takeOutgoing() }
                 state.isWoken = false
                 return (
                     isReady && asked.count < state.handlers.count
@@ -196,6 +263,9 @@ package final class RedisBus: Bus {
             }
             if isReady { onGreeted() }
             if !outgoing.isEmpty { publisher.queue(outgoing) }
+            if isReady, SystemClock.now() >= nextBeat {
+                nextBeat = beat(publisher)
+            }
             asked.formUnion(wanted)
             // Large sets in parts: one huge command would hold up everything behind it.
             for start in stride(from: 0, to: wanted.count, by: 512) {
@@ -224,6 +294,34 @@ package final class RedisBus: Bus {
         }
     }
 
+    /// Sends a message to ourselves, unless the last one is still on its way.
+    /// - Returns: when the next is due.
+    private func beat(_ publisher: RedisLink) -> Instant {
+        let now = SystemClock.now()
+        let isFree = state.withLock { state in
+            // One that has not come for so long never will: it was dropped, not delayed.
+            guard state.beatSent.map({ now - $0 > RedisLink.pingInterval * 3 }) ?? true else {
+                return false
+            }
+            state.beatSent = now
+            return true
+        }
+        if isFree {
+            var command: [UInt8] = []
+            RedisCommand.writePublish(beatChannel, [], into: &command)
+            publisher.queue(command)
+        }
+        return now + RedisLink.pingInterval
+    }
+
+    private func beatCame() {
+        let now = SystemClock.now()
+        state.withLock { state in
+            if let sent = state.beatSent { state.lag = now - sent }
+            state.beatSent = nil
+        }
+    }
+
     private func interest(_ link: RedisLink) -> Int16 {
         Int16(link.hasOutput ? POLLIN | POLLOUT : POLLIN)
     }
@@ -233,13 +331,19 @@ package final class RedisBus: Bus {
         var messages: [(channel: String, payload: [UInt8])] = []
         try link.receive { (reply) throws(RedisLinkError) in
             switch RedisPush(reply) {
+            case .message(beatChannel, _): beatCame()
             case .message(let channel, let payload): messages.append((channel, payload))
+            case .subscribed(beatChannel): break
             case .subscribed(let channel): confirmed.append(channel)
             case .other: try RedisBus.check(reply, &isGreeted)
             }
         }
         let handlers = state.withLock { state in
             state.confirmed.formUnion(confirmed)
+            if let lost = state.lostSince, state.confirmed.count == state.handlers.count {
+                state.lastHeal = SystemClock.now() - lost
+                state.lostSince = nil
+            }
             return state.handlers
         }
         received.increment(by: messages.count)

@@ -151,6 +151,14 @@ final class RedisLink {
                 setsockopt(
                     descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &one,
                     socklen_t(MemoryLayout<Int32>.size))
+                // A server cut off by the network is noticed by PINGs; the kernel need not send on.
+                var patience = Int32(RedisLink.pingInterval.milliseconds * 4)
+                setsockopt(
+                    descriptor, Int32(IPPROTO_TCP), TCP_USER_TIMEOUT, &patience,
+                    socklen_t(MemoryLayout<Int32>.size))
+                setsockopt(
+                    descriptor, SOL_SOCKET, SO_KEEPALIVE, &one,
+                    socklen_t(MemoryLayout<Int32>.size))
                 return descriptor
             }
             failure = "\(host):\(port) cannot be reached: errno \(errno)"

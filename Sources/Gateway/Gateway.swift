@@ -136,6 +136,12 @@ package final class Gateway: CommitObserver, Sendable {
         guard let announcement = LogAnnouncement(payload),
             announcement.instance != configuration.instance
         else { return }
+        metrics.announcements.increment()
+        let head = store.head
+        // Heard by the other way already, or found by looking.
+        guard announcement.last > head else { return }
+        if announcement.first > head + 1 { metrics.gaps.increment() }
+        metrics.pulls.increment()
         store.catchUp()
     }
 

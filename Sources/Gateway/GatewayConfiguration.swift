@@ -46,6 +46,9 @@ package struct GatewayMetrics: Sendable {
     let deliveries: Counter
     let publications: Counter
     let fellBehind: Counter
+    let announcements: Counter
+    let pulls: Counter
+    let gaps: Counter
 
     package init(_ registry: MetricsRegistry) {
         clients = registry.gauge("chat_clients", help: "Socket.IO clients signed in now.")
@@ -55,6 +58,14 @@ package struct GatewayMetrics: Sendable {
             "chat_deliveries_total", help: "Log events handed to clients' connections.")
         publications = registry.counter(
             "chat_publications_total", help: "Log events encoded for delivery.")
+        announcements = registry.counter(
+            "chat_announcements_total", help: "Commits that other instances have announced here.")
+        pulls = registry.counter(
+            "chat_log_pulls_total",
+            help: "Announcements that told something new, so that the log was read at once.")
+        gaps = registry.counter(
+            "chat_log_gaps_total",
+            help: "Announcements of entries that others not yet known come before: some got lost.")
         fellBehind = registry.counter(
             "chat_fell_behind_total",
             help: "Times a client was fed from the log because too much waited for it.")

@@ -666,7 +666,8 @@ final class Connection: DescriptorHandler, TimerTarget {
         case .opening: abort()
         case .http
         where http?.head == nil && http?.body.isEmpty == true && unread.isEmpty && unsent == 0:
-            abort()
+            // Who has just connected is about to ask: it is answered, and told that this was the last.
+            if serial > 0 { abort() } else { setDeadline(after: server.configuration.closeTimeout) }
         default: break
         }
     }

@@ -2,6 +2,7 @@
 import ChatCore
 import Glibc
 import Instances
+import Metrics
 import Synchronization
 import TestSupport
 import Testing
@@ -138,9 +139,48 @@ private struct Ground {
         buses.1.stop()
     }
 
-    @Test func comesBackAfterARestart() throws {
+    private func metric(_ name: String, _ metrics: MetricsRegistry) -> Double? {
+        metrics.exposition().split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+            .flatMap { $0.split(separator: " ").last }.flatMap { Double($0) }
+    }
+
+    @Test func lagIsSaidAndGrowsWhileTheServerHangs() throws {
         let server = try PrivateRedis()
         let bus = try RedisBus(url: server.url)
+        #expect(eventually { bus.isConnected && bus.lag > .zero })
+        #expect(bus.lag < .seconds(1))
+        let pid = try #require(server.pid)
+        kill(pid, SIGSTOP)
+        #expect(eventually { bus.lag > .seconds(1) })
+        kill(pid, SIGCONT)
+        #expect(eventually { bus.isConnected && bus.lag < .seconds(1) && bus.lag > .zero })
+        bus.stop()
+    }
+
+    @Test func aServerThatTakesNothingCostsTheOldestMessages() throws {
+        let server = try PrivateRedis()
+        let metrics = MetricsRegistry()
+        let bus = try RedisBus(url: server.url, metrics: metrics)
+        let inbox = Inbox()
+        bus.subscribe("one") { inbox.take($0) }
+        #expect(eventually { bus.isConnected })
+        let pid = try #require(server.pid)
+        kill(pid, SIGSTOP)
+        // Within the three seconds after which the server is given up.
+        let megabyte = [UInt8](repeating: 1, count: 1 << 20)
+        for _ in 0..<40 { bus.publish("one", megabyte) }
+        bus.publish("one", [2])
+        #expect((metric("bus_dropped_total", metrics) ?? 0) >= 40 - 16)
+        kill(pid, SIGCONT)
+        #expect(eventually { inbox.all.last == [2] })
+        #expect(inbox.all.count < 40)
+        bus.stop()
+    }
+
+    @Test func comesBackAfterARestart() throws {
+        let server = try PrivateRedis()
+        let metrics = MetricsRegistry()
+        let bus = try RedisBus(url: server.url, metrics: metrics)
         let inbox = Inbox()
         bus.subscribe("one") { inbox.take($0) }
         #expect(eventually { bus.isConnected })
@@ -154,6 +194,8 @@ private struct Ground {
 
         try server.start()
         #expect(eventually { bus.isConnected })
+        #expect(metric("bus_losses_total", metrics) == 1)
+        #expect((metric("bus_heal_seconds", metrics) ?? 0) > 0)
         bus.publish("one", [3])
         #expect(eventually { inbox.all.count == 2 })
         #expect(inbox.all == [[1], [3]])

@@ -17,6 +17,10 @@ final class ChatStack: Sendable {
         case auth, notification
         /// One of the instances that share a store.
         case chat(Int)
+        /// One that takes over from another, with so many loops.
+        case successor(of: Int, loops: Int)
+        /// One started on another's port by mistake.
+        case rival(of: Int)
 
         static let chat = Service.chat(0)
 
@@ -24,7 +28,7 @@ final class ChatStack: Sendable {
             switch self {
             case .auth: "AuthService"
             case .notification: "NotificationService"
-            case .chat: "ChatService"
+            case .chat, .successor, .rival: "ChatService"
             }
         }
     }
@@ -84,7 +88,8 @@ final class ChatStack: Sendable {
 
     private func program(_ service: Service) -> Program? { programs.withLock { $0[service] } }
 
-    private func launch(_ service: Service) throws {
+    /// Starts a service and does not wait.
+    func launch(_ service: Service) throws {
         let program = try Program(
             service.executable, environment: environment(of: service),
             output: folder.file("\(service).log"))
@@ -127,11 +132,15 @@ final class ChatStack: Sendable {
             environment["AUTH_DATA_DIR"] = folder.file("auth")
             environment["AUTH_SERVICE_SECRETS_DIR"] = folder.file("secrets")
             environment["AUTH_WEB_REDIRECT_URIS"] = redirectURI
-        case .chat:
+        case .chat, .successor, .rival:
             environment["CHAT_PORT"] = port
             environment["CHAT_DATA_DIR"] = folder.file("chat")
             environment["CHAT_LOOPS"] = "2"
             environment["CHAT_SERVICE_SECRET_FILE"] = folder.file("secrets/chat-service")
+            if case .successor(_, let loops) = service {
+                environment["CHAT_LOOPS"] = "\(loops)"
+                environment["CHAT_TAKE_OVER"] = "1"
+            }
         case .notification:
             environment["NOTIFICATION_PORT"] = port
             environment["NOTIFICATION_DATA_DIR"] = folder.file("notification")
@@ -145,7 +154,12 @@ final class ChatStack: Sendable {
 
     // MARK: Addresses
 
-    func port(_ service: Service) -> Int { Int(ports[service] ?? 0) }
+    func port(_ service: Service) -> Int {
+        switch service {
+        case .successor(let chat, _), .rival(let chat): port(.chat(chat))
+        default: Int(ports[service] ?? 0)
+        }
+    }
 
     func url(of service: Service) -> String { "http://127.0.0.1:\(port(service))" }
 
