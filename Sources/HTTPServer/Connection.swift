@@ -427,11 +427,11 @@ final class Connection: DescriptorHandler, TimerTarget {
     ) {
         if isParsing, let registration {
             // What came behind the request is in `unread` only when the parser has returned.
-            let serial = serial
+            let serial = http?.serial
             server.loop.mailbox.post { loop in
                 guard let server = loop.attachment as? LoopServer,
-                    let connection = server.connection(registration), connection.serial == serial,
-                    let exchange = connection.exchange
+                    let connection = server.connection(registration), let http = connection.http,
+                    http.serial == serial, let exchange = http.exchange
                 else { return }
                 connection.handOver(exchange, to: give)
             }
@@ -667,7 +667,11 @@ final class Connection: DescriptorHandler, TimerTarget {
         case .http
         where http?.head == nil && http?.body.isEmpty == true && unread.isEmpty && unsent == 0:
             // Who has just connected is about to ask: it is answered, and told that this was the last.
-            if serial > 0 { abort() } else { setDeadline(after: server.configuration.closeTimeout) }
+            if http?.serial == 0 {
+                setDeadline(after: server.configuration.closeTimeout)
+            } else {
+                abort()
+            }
         default: break
         }
     }
