@@ -162,18 +162,40 @@ final class ChatClient: SocketHandler {
         socket.delivery = .dropped
         self.position = position
         recovery = Recovery(snapshot: snapshot, socketID: formerID)
+        chat.readMoves(for: self, after: position, through: snapshot.seq)
+    }
+
+    /// The rooms entered and left while away: of each is replayed what happened from the entering to
+    /// the leaving, the leaving itself included. Nil when they could not be read.
+    func tookMoves(_ moves: [LogEntry]?) {
+        guard phase == .recovering else { return }
+        guard let moves else { return couldNotRead() }
+        changes.insert(
+            contentsOf: moves.compactMap { entry in
+                guard case .member(let action, _)? = try? entry.content() else { return nil }
+                return action == .joined
+                    ? MembershipChange(room: entry.room, seq: entry.seq, isMember: true)
+                    : MembershipChange(room: entry.room, seq: entry.seq + 1, isMember: false)
+            }, at: 0)
         readOn()
     }
 
-    /// Answers CONNECT and sends `session`. What was missed up to the snapshot has been sent: clients
-    /// keep events that come before CONNECT and deliver them after it, as the reference server expects.
-    /// - Parameter socketID: the public id to go on with. A client takes itself for recovered when
-    ///   its private id comes back unchanged; nil makes new ones.
-    private func begin(_ snapshot: SessionSnapshot, socketID: String?) {
-        let id = socketID ?? RecoveryToken.makeSocketID()
+    /// Answers CONNECT, before anything that was missed: the official client keeps what comes earlier
+    /// and does not forget it when the connection breaks, so that a replay cut off in the middle would
+    /// come twice; and a client that has its answer remembers how far it got.
+    /// - Parameter formerID: the public id to go on with. A client takes itself for recovered when its
+    ///   private id comes back unchanged; nil makes new ones.
+    private func accept(_ formerID: String?) {
+        guard !socket.isConnected else { return }
+        let id = formerID ?? RecoveryToken.makeSocketID()
         socket.accept(
             id: id,
             privateID: chat.gateway.recovery.issue(socketID: id, user: actor.id.rawValue))
+    }
+
+    /// Sends `session`: what was missed up to the snapshot has been sent.
+    private func begin(_ snapshot: SessionSnapshot, socketID: String?) {
+        accept(socketID)
         phase = .live
         var session: [UInt8] = []
         SessionEvent.write(
@@ -283,6 +305,7 @@ final class ChatClient: SocketHandler {
             publications.sort { $0.order < $1.order }
             owed.removeAll { $0.order <= page.through }
         }
+        if let recovery { accept(recovery.socketID) }
         for publication in publications { socket.send(publication) }
         socket.forgiveQueue()
         position = page.through
@@ -305,7 +328,7 @@ final class ChatClient: SocketHandler {
 
     /// A client that has been sent nothing yet starts anew; one that has comes back, and asks again.
     private func couldNotRead() {
-        guard phase == .recovering, let recovery, socket.queuedBytes == 0 else {
+        guard phase == .recovering, let recovery, !socket.isConnected else {
             return socket.closeTransport(.tooSlow)
         }
         self.recovery = nil

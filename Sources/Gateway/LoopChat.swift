@@ -175,7 +175,11 @@ final class LoopChat {
         switch waiting.continuation {
         case .session(let position, let formerID):
             client.opened(outcome, after: position, formerID: formerID)
-        case .acknowledge(let id): client.completed(outcome, ackID: id)
+        case .acknowledge(let id):
+            // Another device of theirs may have brought them into the room in this very turn: what
+            // the answer's head covers goes before it, so that head + 1 is what follows.
+            if waiting.isJoin { client.socket.flushNow() }
+            client.completed(outcome, ackID: id)
         }
     }
 
@@ -254,6 +258,19 @@ final class LoopChat {
             }
         }
         if !accepted { unpark(token)?.tookPage(nil, level: delivered) }
+    }
+
+    /// Reads which rooms a client's user entered and left while it was away.
+    func readMoves(for client: ChatClient, after: Int64, through: Int64) {
+        let mailbox = loop.mailbox
+        let token = park(client)
+        let accepted = gateway.reader.moves(of: client.actor.id, after: after, through: through) {
+            result in
+            mailbox.post { loop in
+                LoopChat.of(loop)?.unpark(token)?.tookMoves(try? result.get())
+            }
+        }
+        if !accepted { unpark(token)?.tookMoves(nil) }
     }
 
     private var parked: [UInt64: ChatClient] = [:]

@@ -56,6 +56,12 @@ package final class Room {
         return publications.count == 1
     }
 
+    /// What the turn has brought a member so far; the rest of it begins behind that.
+    func takeTurn(ofMember index: Int) -> ArraySlice<Publication> {
+        defer { members[index].first = publications.count }
+        return publications[members[index].first...]
+    }
+
     /// The turn's frames.
     func batch(keepsOffset: Bool) -> Batch {
         if let batch = keepsOffset ? offsetBatch : plainBatch { return batch }

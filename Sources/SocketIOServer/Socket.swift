@@ -300,6 +300,18 @@ package final class Socket {
         flush(merged)
     }
 
+    /// Sends what the turn has brought so far, so that what is sent next comes behind it.
+    package func flushNow() {
+        var merged = owed
+        owed = []
+        for membership in memberships {
+            merged.append(contentsOf: membership.room.takeTurn(ofMember: membership.index))
+        }
+        guard !merged.isEmpty else { return }
+        merged.sort { $0.order < $1.order }
+        flush(merged)
+    }
+
     /// Sends what the turn brought in its only room with anything for this socket.
     func flush(_ room: Room, first: Int) {
         guard delivery == .live, skipThrough == 0 else {

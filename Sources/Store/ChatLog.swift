@@ -130,6 +130,31 @@ final class ChatLog {
         }
     }
 
+    /// The entries with `after` < seq ≤ `through` by which a user entered or left rooms, in order.
+    func moves(
+        of user: UserID, after: Int64, through: Int64
+    ) throws(StoreError) -> [LogEntry] {
+        let statement = try database.prepare(
+            """
+            SELECT \(ChatLog.columns) FROM log
+            WHERE seq > ? AND seq <= ? AND kind = \(LogKind.member.rawValue) AND instr(payload, ?)
+            ORDER BY seq
+            """)
+        statement.bind(0, after)
+        statement.bind(1, through)
+        // Blob in blob: SQLite converts nothing then.
+        let id = Array(user.rawValue.utf8)
+        statement.bind(2, id.span)
+        var found: [LogEntry] = []
+        while try statement.step() {
+            guard let entry = entry(in: statement),
+                case .member(let action, let about)? = try? entry.content(), about.id == user
+            else { continue }
+            if action != .invited { found.append(entry) }
+        }
+        return found
+    }
+
     /// The entry `seq`; nil when there is none.
     func entry(_ seq: Int64) throws(StoreError) -> LogEntry? {
         selectOne.bind(0, seq)

@@ -114,6 +114,24 @@ package final class ChatReader: Sendable {
         }
     }
 
+    /// The entries with `after` < seq ≤ `through` by which a user entered or left rooms: who comes back
+    /// is owed each room for as long as they were in it.
+    /// - Parameter completion: called on a reader's thread.
+    /// - Returns: false when too many reads wait; `completion` is not called then.
+    package func moves(
+        of user: UserID, after: Int64, through: Int64,
+        completion: @escaping @Sendable (Result<[LogEntry], ChatError>) -> Void
+    ) -> Bool {
+        jobs.append { log in
+            guard let log else { return completion(.failure(.storageUnavailable)) }
+            do throws(StoreError) {
+                completion(.success(try log.moves(of: user, after: after, through: through)))
+            } catch {
+                completion(.failure(.storageUnavailable))
+            }
+        }
+    }
+
     /// The entries after `after` in order, at most `limit`. Blocks the caller: for worker threads.
     /// - Throws: `busy` when too many reads wait; what reading meets.
     package func entries(after: Int64, limit: Int) throws(StoreError) -> [LogEntry] {

@@ -311,7 +311,7 @@ import Timing
         return client
     }
 
-    @Test func missedMessagesComeBeforeConnectAndOnce() throws {
+    @Test func missedMessagesComeBehindConnectAndOnce() throws {
         let harness = try Harness()
         let ada = try harness.client("ada")
         var offset: Int64 = 0
@@ -329,12 +329,48 @@ import Timing
         let back = resume(harness, "bob", pid: pid, offset: offset)
         #expect(back.connectReply["pid"]?.string == pid)
         #expect(back.connectReply["sid"]?.string == sid)
+        #expect(back.beforeConnect == 0)
         #expect(
             back.early.compactMap { WireClient.event($0)?.argument["text"]?.string } == [
                 "1", "2", "3",
             ])
         _ = ada.ask("message:send", ["room": "lobby", "text": "4"])
         #expect(back.event("message")?["text"]?.string == "4")
+    }
+
+    /// What a device missed of rooms that another device entered and left meanwhile.
+    @Test func eachRoomIsReplayedForAsLongAsTheUserWasInIt() throws {
+        let harness = try Harness()
+        let ada = try harness.client("ada")
+        func room(_ name: String) throws -> JSONValue {
+            let answer = ada.ask(
+                "room:create", ["name": .string(name), "visibility": "public"])
+            return try #require(answer["room"]?["id"])
+        }
+        func say(_ text: String, in room: JSONValue) {
+            _ = ada.ask("message:send", ["room": room, "text": .string(text)])
+        }
+        let (left, entered) = (try room("left"), try room("entered"))
+        let phone = try harness.client("bob")
+        _ = phone.ask("room:join", ["room": left])
+        var (pid, offset) = ("", Int64(0))
+        do {
+            let laptop = try harness.client("bob")
+            pid = laptop.connectReply["pid"]?.string ?? ""
+            offset = laptop.session["seq"]?.int ?? 0
+        }
+        say("1", in: left)
+        say("not for bob", in: entered)
+        _ = phone.ask("room:leave", ["room": left])
+        _ = phone.ask("room:join", ["room": entered])
+        say("not for bob", in: left)
+        say("2", in: entered)
+        let back = resume(harness, "bob", pid: pid, offset: offset)
+        #expect(back.connectReply["pid"]?.string == pid)
+        let told = back.early.compactMap { WireClient.event($0)?.argument }.map {
+            $0["text"]?.string ?? $0["action"]?.string
+        }
+        #expect(told == ["1", "left", "joined", "2"])
     }
 
     @Test func anotherUsersPrivateIdRecoversNothing() throws {

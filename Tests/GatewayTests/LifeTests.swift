@@ -80,6 +80,8 @@ import Timing
             $0.isUnlimited = true
         }
         let ada = try harness.client("ada")
+        // What is replayed is what came while he was in the room.
+        do { _ = try harness.client("bob") }
         var texts: [String] = []
         for number in 0..<40 {
             texts.append("\(number) " + String(repeating: "x", count: 200))

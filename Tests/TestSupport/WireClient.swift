@@ -21,8 +21,11 @@ package final class WireClient {
     package private(set) var session: JSONValue = .null
     /// The answer to CONNECT.
     package private(set) var connectReply: JSONValue = .null
-    /// Packets that came before the answer to CONNECT, or the refusal.
+    /// Packets that came before `session`, or the refusal.
     package private(set) var early: [String] = []
+    /// Packets that came before the answer to CONNECT: the official client would get them twice if the
+    /// connection broke then.
+    package private(set) var beforeConnect = 0
     /// The code of the server's close frame: 1005 when it named none, nil when there was no frame.
     package private(set) var closeCode: UInt16?
     /// Whether the server closed the WebSocket, as opposed to having been silent.
@@ -181,15 +184,15 @@ package final class WireClient {
         while let packet = answer(since: SystemClock.now()) {
             if packet.hasPrefix("40") {
                 connectReply = (try? JSONValue(parsing: Array(packet.dropFirst(2).utf8))) ?? .null
-                break
+                beforeConnect = early.count
+                continue
+            }
+            if let (name, argument) = WireClient.event(packet), name == "session" {
+                session = argument
+                return
             }
             early.append(packet)
             if packet.hasPrefix("44") { return }
-        }
-        if let event = answer(since: SystemClock.now()),
-            let (name, argument) = WireClient.event(event), name == "session"
-        {
-            session = argument
         }
     }
 
