@@ -84,7 +84,14 @@ extension ChatState {
                     .badRequest, "clientId must have 1 to \(limits.clientIDBytes) bytes.")
             }
             // Before any other check: the first answer stands even if the sender has left since.
-            if let first = window.answer(to: clientID, of: actor.id) { return first }
+            #if PLANTED_BUGS
+                let isRepetitionKnown = PlantedBug.active != .dedupeDropped
+            #else
+                let isRepetitionKnown = true
+            #endif
+            if isRepetitionKnown, let first = window.answer(to: clientID, of: actor.id) {
+                return first
+            }
         }
         guard text.utf8.count <= limits.messageBytes else {
             throw ChatError(.tooLarge, "The text has more than \(limits.messageBytes) bytes.")

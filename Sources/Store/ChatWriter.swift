@@ -88,6 +88,9 @@ final class ChatWriter {
                 letOthersWrite()
                 try log.database.transaction { () throws(StoreError) in
                     try run()
+                    #if PLANTED_BUGS
+                        tellEarly(items)
+                    #endif
                     if let failure = injectedFailure() { throw failure }
                 }
             }
@@ -107,7 +110,7 @@ final class ChatWriter {
             instruments.groupSize.observe(Double(group.count))
             instruments.commitTime.observe(SystemClock.now() - lastWork)
         }
-        publish(items)
+        publish(items, wasTold: !isReadOnly)
         announcer?.announce(own)
         if state.head - lastSave >= configuration.snapshotInterval { saveProjection() }
     }
@@ -188,18 +191,47 @@ final class ChatWriter {
             return true
         }
         let count = items.count - before
+        #if PLANTED_BUGS
+            if PlantedBug.active == .gapIgnored, count > 1 {
+                items.removeSubrange(before..<(items.count - 1))
+            }
+        #endif
         if count > 0 {
             lastForeign = SystemClock.now()
             instruments.foreignEntries.increment(by: count)
         }
     }
 
-    private func publish(_ items: [CommitItem]) {
+    #if PLANTED_BUGS
+        /// Tells what is not committed yet, and leaves a moment for something to go wrong.
+        private func tellEarly(_ items: [CommitItem]) {
+            let early = items.filter(isToldEarly)
+            guard !early.isEmpty else { return }
+            observer?.committed(early)
+            usleep(2000)
+        }
+
+        private func isToldEarly(_ item: CommitItem) -> Bool {
+            switch item {
+            case .entry: PlantedBug.active == .announceBeforeCommit
+            case .outcome: PlantedBug.active == .ackBeforeCommit
+            }
+        }
+    #endif
+
+    private func publish(_ items: [CommitItem], wasTold: Bool = false) {
         guard !items.isEmpty else { return }
         board.publish(
             items.lazy.compactMap { item in
                 if case .entry(let entry) = item { entry } else { nil }
             }, from: state)
+        #if PLANTED_BUGS
+            // What was told early is not told again.
+            if wasTold {
+                observer?.committed(items.filter { !isToldEarly($0) })
+                return
+            }
+        #endif
         observer?.committed(items)
     }
 
