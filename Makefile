@@ -9,6 +9,8 @@
 #   make bench          load figures of this machine, printed as a table
 #   make fuzz           each parser's fuzz target for FUZZ_SECONDS (default 60)
 #   make conformance    real JavaScript, Python and browser clients against the running suite
+#   make chaos          break a cluster under 200 clients; CHAOS_SECONDS (300), CHAOS_FAULTS (200), CHAOS_SEED
+#   make chaos-planted  every bug planted on purpose must be found by the checker
 #   make ci             test, check, release build, conformance: what CI runs
 #   make build          debug build of everything
 #   make release        release build of everything
@@ -21,7 +23,7 @@
 #
 # ARGS is handed on: make run ARGS="--chat-port 4001"
 
-.PHONY: setup run test check bench fuzz conformance ci build release web screenshot secrets \
+.PHONY: setup run test check bench fuzz conformance chaos chaos-planted ci build release web screenshot secrets \
 	compose-check clean help
 .DEFAULT_GOAL := help
 
@@ -45,6 +47,12 @@ fuzz:
 
 conformance:
 	@scripts/conformance.sh $(ARGS)
+
+chaos:
+	@scripts/chaos.sh run $(ARGS)
+
+chaos-planted:
+	@scripts/chaos.sh --planted
 
 ci:
 	@scripts/ci.sh

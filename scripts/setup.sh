@@ -18,6 +18,8 @@ build   zlib1g-dev            pkg-config --exists zlib
 build   libargon2-dev         pkg-config --exists libargon2
 build   libcurl4-openssl-dev  pkg-config --exists libcurl
 test    redis-server          command -v redis-server
+test    faketime              test -f /usr/lib/$(uname -m)-linux-gnu/faketime/libfaketimeMT.so.1
+test    iptables              command -v iptables || test -x /usr/sbin/iptables
 test    curl                  command -v curl
 test    util-linux            command -v flock
 test    procps                command -v ps

@@ -1,33 +1,35 @@
 // SPDX-License-Identifier: MIT
-import Glibc
-import Synchronization
-import TestSupport
+internal import Glibc
+internal import Synchronization
 
 /// One of the project's executables, running. It is killed when the value goes away, and the services
 /// end by themselves when the test process dies, since their standard input ends then.
-final class Program: Sendable {
+package final class Program: Sendable {
     /// How it ended.
-    enum End: Hashable {
+    package enum End: Hashable, Sendable {
         case exited(Int32)
         case killed(signal: Int32)
     }
 
     private let name: String
-    private let pid: pid_t
+    /// Its process number; another's may have it after the end has been seen.
+    package let pid: Int32
     private let lifeline: Int32
     private let output: String
     private let end = Mutex<End?>(nil)
 
     /// - Parameters:
-    ///   - name: of an executable that lies beside the test bundle.
+    ///   - name: of an executable that lies beside the test bundle, or whichever program this is.
+    ///   - path: where it lies instead.
     ///   - environment: all of it; nothing is inherited.
     ///   - output: the file that standard output is appended to.
     ///   - errors: the file for standard error; nil takes the same.
-    init(
-        _ name: String, arguments: [String] = [], environment: [String: String] = [:],
-        output: String, errors: String? = nil
+    /// - Throws: `TestSupportError` when it is missing or cannot be started.
+    package init(
+        _ name: String, path: String? = nil, arguments: [String] = [],
+        environment: [String: String] = [:], output: String, errors: String? = nil
     ) throws {
-        let path = try Program.path(of: name)
+        let path = try path ?? Program.path(of: name)
         self.name = name
         self.output = output
         var ends: (Int32, Int32) = (0, 0)
@@ -81,12 +83,12 @@ final class Program: Sendable {
     }
 
     /// Sends a signal, unless the end has been seen: the number may be another's then.
-    func send(signal: Int32) {
+    package func send(signal: Int32) {
         end.withLock { if $0 == nil { kill(pid, signal) } }
     }
 
     /// How it ended, nil while it runs.
-    var ended: End? {
+    package var ended: End? {
         end.withLock { end in
             if let end { return end }
             var status: Int32 = 0
@@ -99,13 +101,13 @@ final class Program: Sendable {
     }
 
     /// Waits for the end. Nil when it still runs after `timeout`.
-    func wait(within timeout: Duration = .seconds(10)) -> End? {
+    package func wait(within timeout: Duration = .seconds(10)) -> End? {
         _ = eventually(within: timeout) { ended != nil }
         return ended
     }
 
     /// The last lines it wrote, for the message of a failure.
-    var lastLines: String {
+    package var lastLines: String {
         let lines = TextFile.read(output).split(separator: "\n")
         return "\(name):\n" + lines.suffix(8).joined(separator: "\n")
     }
@@ -126,9 +128,9 @@ final class Program: Sendable {
 }
 
 /// Small files of text.
-enum TextFile {
+package enum TextFile {
     /// The text of a file; empty when it cannot be read.
-    static func read(_ path: String) -> String {
+    package static func read(_ path: String) -> String {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { return "" }
         defer { close(descriptor) }
@@ -140,5 +142,17 @@ enum TextFile {
             text += buffer[..<count]
         }
         return String(decoding: text, as: UTF8.self)
+    }
+
+    /// Writes a file in place of what it held.
+    /// - Throws: `TestSupportError` with the errno.
+    package static func write(_ text: String, to path: String) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o644)
+        guard descriptor >= 0 else { throw TestSupportError("\(path): errno \(errno)") }
+        defer { close(descriptor) }
+        let bytes = Array(text.utf8)
+        guard Glibc.write(descriptor, bytes, bytes.count) == bytes.count else {
+            throw TestSupportError("\(path): errno \(errno)")
+        }
     }
 }
