@@ -108,6 +108,7 @@ ServiceHost.run(
         settings[Keys.loops] > 0 ? settings[Keys.loops] : sysconf(Int32(_SC_NPROCESSORS_ONLN))
     var server = context.serverConfiguration(port: settings[Keys.port], loops: loops)
     server.maxMessageBytes = configuration.engine.maxPayload
+    let takesOver = settings[Keys.takeOver]
     var parts = ServiceParts(
         server: server, router: router,
         checks: [
@@ -120,6 +121,7 @@ ServiceHost.run(
         streams: { ChatStreams(gateway: gateway, server: $0) },
         started: { server in
             gateway.start()
+            if !takesOver { authority.start() }
             cluster.serve(server)
         },
         draining: { gateway.drain() },
@@ -131,10 +133,11 @@ ServiceHost.run(
             bus.stop()
             mesh.stop()
         })
-    authority.start()
-    if settings[Keys.takeOver] {
+    if takesOver {
         parts.inherited = {
-            cluster.listeners(host: server.host, port: server.port) { authority.isReady }
+            // Who takes over must be able to serve from the first connection on.
+            authority.start()
+            return cluster.listeners(host: server.host, port: server.port) { authority.isReady }
         }
     }
     return parts
