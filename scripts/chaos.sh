@@ -25,6 +25,9 @@ swift build -c "$configuration" --product Chaos
 swift build -c "$configuration" --product AuthService
 swift build -c "$configuration" --product ChatService
 checker=$ROOT/.build/$configuration/Chaos
+CHAOS_CLOCK_SHIM=$ROOT/.build/clock-shift.so
+clang -shared -fPIC -O1 -o "$CHAOS_CLOCK_SHIM" scripts/clock-shift.c
+export CHAOS_CLOCK_SHIM
 
 # usage: isolated COMMAND…
 isolated() {

@@ -71,7 +71,9 @@ struct Chaos: ParsableCommand {
                     + (plantedBug.map { ", planted: \($0)" } ?? ""))
             let cluster = try Cluster(setup)
             if !cluster.hasOwnDisk { say("no file system of our own: no full disk (needs root)") }
-            if !cluster.hasFakeClock { say("no libfaketime: no clock steps (apt: faketime)") }
+            if !cluster.hasFakeClock {
+                say("no CHAOS_CLOCK_SHIM (scripts/chaos.sh makes it): no clock steps")
+            }
             let outcome = try ChaosRun(options, cluster: cluster).run()
             Summary.write(outcome)
             let isFound = !outcome.report.isClean || !outcome.checkComplaints.isEmpty

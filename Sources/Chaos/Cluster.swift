@@ -42,7 +42,8 @@ final class Cluster: Sendable {
     private let found = Mutex<[Accident]>([])
     private let provisioner = Mutex<AccountProvisioner?>(nil)
 
-    private static let fakeTime = "/usr/lib/x86_64-linux-gnu/faketime/libfaketimeMT.so.1"
+    /// `scripts/clock-shift.c`, compiled; empty when there is none.
+    private static let clockShim = getenv("CHAOS_CLOCK_SHIM").map { String(cString: $0) } ?? ""
 
     init(_ options: Options = Options()) throws {
         self.options = options
@@ -53,7 +54,7 @@ final class Cluster: Sendable {
         for _ in 0..<options.instances { ports.append(try LoopbackPort.reserve()) }
         chatPorts = ports
         chats = Mutex(Array(repeating: nil, count: options.instances))
-        hasFakeClock = options.hasFakeClock && access(Cluster.fakeTime, R_OK) == 0
+        hasFakeClock = options.hasFakeClock && access(Cluster.clockShim, R_OK) == 0
         mkdir(folder.file("chat"), 0o700)
         if let bytes = options.chatDiskBytes {
             hasOwnDisk =
@@ -117,13 +118,8 @@ final class Cluster: Sendable {
             "CHAT_SERVICE_SECRET_FILE": folder.file("secrets/chat-service"),
         ].merging(options.extraEnvironment) { _, extra in extra }
         if hasFakeClock {
-            environment["LD_PRELOAD"] = Cluster.fakeTime
-            environment["FAKETIME_TIMESTAMP_FILE"] = folder.file("clock-\(instance)")
-            environment["FAKETIME_CACHE_DURATION"] = "1"
-            // Deadlines are not moved by somebody setting the clock, and are not to be here.
-            environment["FAKETIME_DONT_FAKE_MONOTONIC"] = "1"
-            // Else it takes the deadlines of CLOCK_MONOTONIC conditions for times of day.
-            environment["FAKETIME_FORCE_MONOTONIC_FIX"] = "1"
+            environment["LD_PRELOAD"] = Cluster.clockShim
+            environment["CLOCK_OFFSET_FILE"] = folder.file("clock-\(instance)")
         }
         let program = try Program(
             "ChatService", path: options.chatExecutable, environment: environment,
@@ -209,15 +205,17 @@ final class Cluster: Sendable {
 
     // MARK: Clock and disk
 
-    /// Moves an instance's wall clock away from the true time; takes effect within a second.
+    /// Moves an instance's wall clock away from the true time, at once.
     func setClock(_ instance: Int, offsetSeconds: Int64) throws {
-        let text = offsetSeconds < 0 ? "\(offsetSeconds)\n" : "+\(offsetSeconds)\n"
-        // In place of the old file in one step: a half-written offset would be another fault.
         let path = folder.file("clock-\(instance)")
-        try TextFile.write(text, to: path + ".new")
-        guard rename(path + ".new", path) == 0 else {
-            throw TestSupportError("\(path): errno \(errno)")
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw TestSupportError("\(path): errno \(errno)") }
+        defer { close(descriptor) }
+        // In place and in one piece: the running process has the file mapped.
+        let count = withUnsafeBytes(of: offsetSeconds) {
+            pwrite(descriptor, $0.baseAddress, $0.count, 0)
         }
+        guard count == 8 else { throw TestSupportError("\(path): errno \(errno)") }
     }
 
     /// Fills the chat's file system to the last byte.
