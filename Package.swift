@@ -192,6 +192,14 @@ let package = Package(
                 "Reactor", "HTTPClient", "ChatCore", "OAuth", "Store", "TestSupport", arguments,
             ], swiftSettings: strict),
 
+        // The protocol layers' workbench: what they cost, beside other people's parsers.
+        .target(name: "CMeasure"),
+        .executableTarget(
+            name: "ProtocolTool",
+            dependencies: [
+                "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "EngineIO", "SocketIO", "CMeasure",
+            ], swiftSettings: strict),
+
         // Tests mirror the sources.
         .target(
             name: "TestSupport", dependencies: ["Bytes", "Timing", "JSON", "COpenSSL"],

@@ -26,7 +26,8 @@ for target in "${targets[@]}"; do
     log=.build-fuzz/$target.log
     if "$bin/Fuzz$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
         -artifact_prefix="$found/" "$found" "Tests/FuzzCorpus/$target" >"$log" 2>&1; then
-        closing "fuzz $target: no finding, $(grep -a '^Done ' "$log" | tail -n 1)"
+        closing "fuzz $target: no finding, $(grep -a '^Done ' "$log" | tail -n 1)," \
+            "$(find "$found" -type f | wc -l) inputs kept"
     else
         status=1
         tail -n 40 "$log"

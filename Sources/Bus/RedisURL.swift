@@ -30,9 +30,9 @@ package struct RedisURL: Hashable, Sendable {
         if let at = rest.lastIndex(of: "@") {
             let parts = rest[..<at].split(
                 separator: ":", maxSplits: 1, omittingEmptySubsequences: false)
-            guard let user = PercentEncoding.decodeStrictly(parts[0].utf8),
+            guard let user = PercentEncoding.decodeStrictly(String(parts[0])),
                 let password = PercentEncoding.decodeStrictly(
-                    (parts.count > 1 ? parts[1] : "").utf8)
+                    parts.count > 1 ? String(parts[1]) : "")
             else { throw .wrongCredentials }
             self.user = user.isEmpty ? nil : user
             self.password = password.isEmpty ? nil : password

@@ -24,42 +24,52 @@ package enum PercentEncoding {
     /// Decodes as browsers do (URL standard, percent-decode): an ill-formed escape stays as written, bytes
     /// that are not UTF-8 are replaced.
     /// - Parameter plusIsSpace: true in `application/x-www-form-urlencoded`, false elsewhere.
-    package static func decode(
-        _ text: some Collection<UInt8>, plusIsSpace: Bool = false
-    ) -> String {
-        String(decoding: bytes(text, plusIsSpace: plusIsSpace).bytes, as: UTF8.self)
+    package static func decode(_ text: Span<UInt8>, plusIsSpace: Bool = false) -> String {
+        // Mostly there is nothing to decode.
+        for index in 0..<text.count
+        where text[index] == UInt8(ascii: "%") || text[index] == UInt8(ascii: "+") {
+            return String(
+                decoding: bytes(text, plusIsSpace: plusIsSpace).bytes, as: UTF8.self)
+        }
+        return text.string()
+    }
+
+    /// Decodes a text.
+    package static func decode(_ text: String, plusIsSpace: Bool = false) -> String {
+        var text = text
+        return text.withUTF8 { decode(Span(_unsafeElements: $0), plusIsSpace: plusIsSpace) }
     }
 
     /// Decodes what must be sound: nil where an escape is ill-formed or the bytes are not UTF-8.
-    package static func decodeStrictly(_ text: some Collection<UInt8>) -> String? {
-        let (bytes, isSound) = bytes(text, plusIsSpace: false)
-        return isSound ? String(validating: bytes, as: UTF8.self) : nil
+    package static func decodeStrictly(_ text: String) -> String? {
+        var text = text
+        let decoded = text.withUTF8 { bytes(Span(_unsafeElements: $0), plusIsSpace: false) }
+        return decoded.isSound ? String(validating: decoded.bytes, as: UTF8.self) : nil
     }
 
     private static func bytes(
-        _ text: some Collection<UInt8>, plusIsSpace: Bool
+        _ text: Span<UInt8>, plusIsSpace: Bool
     ) -> (bytes: [UInt8], isSound: Bool) {
         var output: [UInt8] = []
         output.reserveCapacity(text.count)
         var isSound = true
-        var index = text.startIndex
-        while index < text.endIndex {
+        var index = 0
+        while index < text.count {
             let byte = text[index]
-            index = text.index(after: index)
+            index += 1
             guard byte == UInt8(ascii: "%") else {
                 output.append(plusIsSpace && byte == UInt8(ascii: "+") ? 0x20 : byte)
                 continue
             }
-            if index < text.endIndex, let high = Hex.value(of: text[index]) {
-                let second = text.index(after: index)
-                if second < text.endIndex, let low = Hex.value(of: text[second]) {
-                    output.append(high << 4 | low)
-                    index = text.index(after: second)
-                    continue
-                }
+            if text.count - index >= 2, let high = Hex.value(of: text[index]),
+                let low = Hex.value(of: text[index + 1])
+            {
+                output.append(high << 4 | low)
+                index += 2
+            } else {
+                isSound = false
+                output.append(byte)
             }
-            isSound = false
-            output.append(byte)
         }
         return (output, isSound)
     }

@@ -29,21 +29,36 @@ package struct EngineQuery: Hashable, Sendable {
     package static func parse(_ text: String) -> EngineQuery {
         var query = EngineQuery()
         var hasTransport = false
-        for pair in text.utf8.split(separator: UInt8(ascii: "&")) {
-            let equals = pair.firstIndex(of: UInt8(ascii: "=")) ?? pair.endIndex
-            let name = pair[..<equals]
-            let value = pair[equals...].dropFirst()
-            if name.elementsEqual("EIO".utf8) {
-                query.protocolVersion = query.protocolVersion ?? PercentEncoding.decode(value)
-            } else if name.elementsEqual("sid".utf8) {
-                query.sid = query.sid ?? (value.isEmpty ? nil : PercentEncoding.decode(value))
-            } else if name.elementsEqual("transport".utf8) {
-                query.transport =
-                    hasTransport ? nil : Transport(rawValue: PercentEncoding.decode(value))
-                query.hasUnknownTransport = query.transport == nil
-                hasTransport = true
+        var text = text
+        text.withUTF8 { buffer in
+            let bytes = Span(_unsafeElements: buffer)
+            var start = 0
+            while start < bytes.count {
+                let end = first(UInt8(ascii: "&"), in: bytes, from: start)
+                let pair = bytes.extracting(start..<end)
+                start = end + 1
+                let equals = first(UInt8(ascii: "="), in: pair, from: 0)
+                let name = pair.extracting(0..<equals)
+                let value = pair.extracting(min(equals + 1, pair.count)..<pair.count)
+                if name.equals("EIO") {
+                    query.protocolVersion = query.protocolVersion ?? PercentEncoding.decode(value)
+                } else if name.equals("sid") {
+                    query.sid = query.sid ?? (value.isEmpty ? nil : PercentEncoding.decode(value))
+                } else if name.equals("transport") {
+                    query.transport =
+                        hasTransport ? nil : Transport(rawValue: PercentEncoding.decode(value))
+                    query.hasUnknownTransport = query.transport == nil
+                    hasTransport = true
+                }
             }
         }
         return query
+    }
+
+    /// The offset of the first such byte, or the end's.
+    private static func first(_ byte: UInt8, in bytes: Span<UInt8>, from start: Int) -> Int {
+        var index = start
+        while index < bytes.count, bytes[index] != byte { index += 1 }
+        return index
     }
 }

@@ -69,7 +69,7 @@ package enum FormURLEncoded {
 
     /// One name or value: `+` is a space, `%XX` a byte.
     package static func decode(_ text: some StringProtocol, plusIsSpace: Bool = true) -> String {
-        PercentEncoding.decode(text.utf8, plusIsSpace: plusIsSpace)
+        PercentEncoding.decode(String(text), plusIsSpace: plusIsSpace)
     }
 
     /// Percent-encodes all but the unreserved characters of RFC 3986 §2.3.

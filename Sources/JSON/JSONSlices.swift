@@ -20,6 +20,8 @@ package struct JSONObjectSlices: Sendable {
         }
         let base = range.lowerBound
         var found: [(name: Range<Int>, value: Range<Int>)] = []
+        // One allocation for what events have, instead of one for each doubling on the way.
+        found.reserveCapacity(8)
         try scanner.object(in: text) { (name, scanner) throws(JSONError) in
             let value = try scanner.value(in: text)
             found.append(

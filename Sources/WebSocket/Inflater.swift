@@ -40,23 +40,25 @@ final class Inflater {
     ) throws(WebSocketError) {
         guard let start = input.baseAddress, input.count > 0 else { return }
         var consumed = 0
+        // Small messages are most; what is asked for within a kilobyte is on the stack.
+        var capacity = 1024
         while true {
             // zlib counts in 32 bits, and does not write through next_in.
             let piece = min(input.count - consumed, Int(Int32.max))
             stream.pointee.next_in = UnsafeMutablePointer(
                 mutating: start.advanced(by: consumed).assumingMemoryBound(to: UInt8.self))
             stream.pointee.avail_in = UInt32(piece)
-            let isFull = try step(into: &output, limit: limit)
+            let isFull = try step(into: &output, limit: limit, capacity: capacity)
             consumed += piece - Int(stream.pointee.avail_in)
             if consumed == input.count, !isFull { return }
+            if isFull { capacity = 16_384 }
         }
     }
 
     /// Ends a message: gives back the four bytes that every sender takes off (§7.2.2).
     func finish(into output: inout [UInt8], limit: Int) throws(WebSocketError) {
-        let tail: [UInt8] = [0x00, 0x00, 0xFF, 0xFF]
         var failure: WebSocketError?
-        tail.withUnsafeBytes {
+        withUnsafeBytes(of: UInt32(bigEndian: 0x0000_FFFF)) {
             do throws(WebSocketError) {
                 try inflate($0, into: &output, limit: limit)
             } catch {
@@ -70,11 +72,10 @@ final class Inflater {
         if resetsAfterMessage { inflateReset(stream) }
     }
 
-    /// One call of zlib's with 16 KiB to fill. True when it filled them, so more may be waiting.
+    /// One call of zlib's with `capacity` bytes to fill. True when it filled them, so more may be waiting.
     private func step(
-        into output: inout [UInt8], limit: Int
+        into output: inout [UInt8], limit: Int, capacity: Int
     ) throws(WebSocketError) -> Bool {
-        let capacity = 16_384
         var failure: WebSocketError?
         let isFull = withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { scratch in
             stream.pointee.next_out = scratch.baseAddress

@@ -56,20 +56,22 @@ package final class MessageDeflater {
             return
         }
         precondition(message.count <= UInt32.max, "zlib counts in 32 bits")
-        let capacity = 16_384
+        // What is asked for within a kilobyte is on the stack, and small messages are most.
+        var capacity = 1024
         message.withUnsafeBufferPointer { input in
             stream.pointee.next_in = UnsafeMutablePointer(mutating: input.baseAddress)
             stream.pointee.avail_in = UInt32(input.count)
-            withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { scratch in
-                repeat {
+            repeat {
+                withUnsafeTemporaryAllocation(of: UInt8.self, capacity: capacity) { scratch in
                     stream.pointee.next_out = scratch.baseAddress
                     stream.pointee.avail_out = UInt32(capacity)
                     let status = deflate(stream, Z_SYNC_FLUSH)
                     precondition(status == Z_OK || status == Z_BUF_ERROR, "zlib lost its state")
                     let written = capacity - Int(stream.pointee.avail_out)
                     output.append(contentsOf: UnsafeBufferPointer(rebasing: scratch[..<written]))
-                } while stream.pointee.avail_out == 0
-            }
+                }
+                capacity = 16_384
+            } while stream.pointee.avail_out == 0
         }
         // A sync flush ends in the empty block 00 00 FF FF, which the receiver puts back (§7.2.1).
         output.removeLast(4)

@@ -71,7 +71,13 @@ package struct MessageReceiver {
     private var position = 0
     private var message: Message?
     private var assembly: [UInt8] = []
+    /// Whether `assembly` still holds the message before, which the caller was given.
+    private var isHandedOut = false
     private var validator = UTF8Validator()
+
+    /// The largest buffer that stays for the next message, so that small ones in fragments or compressed
+    /// need no memory of their own, and a connection that is idle holds little.
+    private static let maxKeptBytes = 4096
 
     /// Whether the peer's close frame was read.
     package private(set) var isClosed = false
@@ -179,6 +185,11 @@ package struct MessageReceiver {
             } else {
                 reading = .gather
                 self.message = message
+                if isHandedOut {
+                    // Keeps the memory when the caller has let go of the message, which it mostly has.
+                    assembly.removeAll(keepingCapacity: true)
+                    isHandedOut = false
+                }
                 // Not what the header announces: a peer could have us reserve without sending.
                 if header.length <= limits.maxInPlaceBytes {
                     assembly.makeRoom(for: header.length)
@@ -237,7 +248,11 @@ package struct MessageReceiver {
         }
         self.message = nil
         let payload = Payload.assembled(assembly)
-        assembly = []
+        if assembly.capacity > MessageReceiver.maxKeptBytes {
+            assembly = []
+        } else {
+            isHandedOut = true
+        }
         return try finish(message.opcode, payload)
     }
 
