@@ -260,12 +260,16 @@ package final class EngineServer: StreamHandler {
     private func refuse(
         _ exchange: Exchange, _ refusal: EngineRefusal, message: String? = nil
     ) {
-        let response = self.refusal(refusal, message: message, for: exchange.request)
-        if exchange.head.upgradesToWebSocket {
-            exchange.respondAndClose(response)
-        } else {
-            exchange.respond(response)
+        guard exchange.head.upgradesToWebSocket else {
+            return exchange.respond(
+                self.refusal(refusal, message: message, for: exchange.request))
         }
+        // As the reference refuses an upgrade: always 400, the message is all of the body.
+        var response = HTTPResponse(
+            status: 400, fields: crossOrigin(exchange.request),
+            body: Array((message ?? refusal.message).utf8))
+        response.fields.set("content-type", "text/html")
+        exchange.respondAndClose(response)
     }
 
     func refusal(
