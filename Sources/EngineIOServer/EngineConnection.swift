@@ -319,6 +319,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         let step = engine.received(
             type, isProbePayload: payload.equals("probe"), from: origin, now: server.loop.now)
         if step == .deliver { delegate?.received(text: payload) } else { perform(step) }
+        // The timer stands at the end of the ping's timeout, which may lie behind the next ping.
+        if type == .pong { reschedule() }
     }
 
     private func step(

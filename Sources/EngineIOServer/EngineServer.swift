@@ -31,10 +31,11 @@ package struct EngineServerConfiguration: Sendable {
     /// later. Nil: there are no others.
     package var handOver: HandOver?
 
-    package typealias HandOver = @Sendable (
-        _ connection: DetachedConnection, _ owner: SessionOwner,
-        _ giveBack: @escaping Exchange.GiveBack
-    ) -> Void
+    package typealias HandOver =
+        @Sendable (
+            _ connection: DetachedConnection, _ owner: SessionOwner,
+            _ giveBack: @escaping Exchange.GiveBack
+        ) -> Void
 
     /// Bytes of one polling body or WebSocket message of a client's.
     package var maxPayload: Int { engine.maxPayload }

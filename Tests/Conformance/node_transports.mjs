@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 // What a browser has and Node 20 lacks, for the official client's browser build: a WebSocket (the
-// `ws` package) and as much of XMLHttpRequest as long polling takes. Where the client is installed
-// from npm its own Node build needs neither.
+// `ws` package) and as much of XMLHttpRequest and FileReader as long polling takes. Where the
+// client is installed from npm its own Node build needs none of them.
 import { createRequire } from 'node:module'
 import http from 'node:http'
 
@@ -57,12 +57,21 @@ class Request {
 }
 Request.agent = new http.Agent({ keepAlive: true })
 
+/** As much of it as base64 of a message takes. */
+class Reader {
+  async readAsDataURL(blob) {
+    this.result = `data:;base64,${Buffer.from(await blob.arrayBuffer()).toString('base64')}`
+    this.onload?.()
+  }
+}
+
 export function loadClient() {
   const isBrowserBuild = require(`${root}socket.io-client/package.json`).main?.includes('min.js')
   if (isBrowserBuild) {
     // Before the client is loaded: it looks for these once.
     globalThis.WebSocket ??= require('/usr/share/nodejs/ws')
     globalThis.XMLHttpRequest ??= Request
+    globalThis.FileReader ??= Reader
   }
   return require(`${root}socket.io-client`)
 }
