@@ -21,6 +21,9 @@ for name in sys.argv[1:]:
     ast.parse(open(name, encoding="utf-8").read(), name)'
 git ls-files -z -- '*.mjs' | xargs -0 -r -n 1 node --check
 
+say "rules and their tests"
+python3 scripts/conformance-page.py --check
+
 say "swagger.yaml"
 .venv/bin/python -m openapi_spec_validator swagger.yaml
 

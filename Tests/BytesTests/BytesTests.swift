@@ -94,3 +94,46 @@ import Testing
         #expect(parsed == value)
     }
 }
+
+@Suite struct PercentEncodingTests {
+    @Test(
+        arguments: [
+            ("", ""), ("a%20b", "a b"), ("%C3%A9", "é"), ("%c3%a9", "é"), ("%", "%"), ("%4", "%4"),
+            ("%4g", "%4g"), ("%%41", "%A"), ("a+b", "a+b"), ("%FF", "\u{FFFD}"), ("%00", "\u{0}"),
+        ])
+    func decodes(_ text: String, _ decoded: String) {
+        #expect(PercentEncoding.decode(text) == decoded)
+    }
+
+    @Test func plusIsASpaceInForms() {
+        #expect(PercentEncoding.decode("a+b%2B", plusIsSpace: true) == "a b+")
+    }
+
+    @Test func strictDecodingRefuses() {
+        #expect(PercentEncoding.decodeStrictly("p%40ss") == "p@ss")
+        for text in ["%", "%4", "%zz", "%FF", "a%C3"] {
+            #expect(PercentEncoding.decodeStrictly(text) == nil)
+        }
+    }
+
+    @Test func encodingComesBack() {
+        let text = "a b/é?&=#%+~._-\u{0}😀"
+        #expect(PercentEncoding.encode("a b/é~") == "a%20b%2F%C3%A9~")
+        #expect(PercentEncoding.decode(PercentEncoding.encode(text)) == text)
+    }
+}
+
+@Suite struct GrowthTests {
+    /// `reserveCapacity` before each of many small appends would move the whole each time.
+    @Test func roomIsMadeByDoubling() {
+        var bytes: [UInt8] = []
+        var moves = 0
+        for _ in 0..<10_000 {
+            let before = bytes.capacity
+            bytes.makeRoom(for: 64)
+            if bytes.capacity != before { moves += 1 }
+            bytes.append(contentsOf: repeatElement(0, count: 64))
+        }
+        #expect(moves < 24)
+    }
+}

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import Bytes
 import HTTP1
+import Testing
 
 /// What a parser says about some bytes, with neighbouring body pieces joined, so that runs over
 /// different cuts of the same bytes compare equal.
@@ -102,4 +103,27 @@ func responses(
 /// Every way to cut the bytes in two, and the cut after every byte.
 func everyCut(_ bytes: [UInt8]) -> [[[UInt8]]] {
     (0...bytes.count).map { [Array(bytes[..<$0]), Array(bytes[$0...])] } + [bytes.map { [$0] }]
+}
+
+/// What comes of `text`: whole, in single bytes, cut in two everywhere and glued behind another request,
+/// which must all agree.
+func requestsEverywhere(_ text: String, limits: HTTPLimits = HTTPLimits()) -> [Seen] {
+    let bytes = Array(text.utf8)
+    let whole = requests([bytes], limits: limits)
+    for pieces in everyCut(bytes) { #expect(requests(pieces, limits: limits) == whole) }
+    let before = requests("GET /b HTTP/1.1\r\nHost: h\r\n\r\n" + text, limits: limits)
+    #expect(Array(before.dropFirst(2)) == whole)
+    return whole
+}
+
+/// Why a request is refused, everywhere alike; nil when it is taken.
+func refusal(_ text: String, limits: HTTPLimits = HTTPLimits()) -> HTTPError? {
+    if case .refused(let error)? = requestsEverywhere(text, limits: limits).last { return error }
+    return nil
+}
+
+/// The one request that `text` is.
+func head(_ text: String) -> RequestHead? {
+    if case .head(let head)? = requestsEverywhere(text).first { return head }
+    return nil
 }

@@ -36,6 +36,14 @@ import Timing
         #expect(read.subjectKind == .client)
     }
 
+    /// Found by fuzzing: no scopes were written as an empty text, which reading refuses.
+    @Test func aTokenWithoutScopesComesBack() throws {
+        var claims = AccessTokenTests.claims
+        claims.scope = []
+        let signer = AccessTokenSigner(key: try SigningKey(kid: "k1", secret: Forge.secret))
+        #expect(try Forge.verifier.verify(signer.sign(claims), now: Forge.now) == claims)
+    }
+
     /// RFC 7515 A.1: the signature fits the known key, but it is a plain JWT without `kid`.
     @Test func theExampleOfRFC7515IsGenuineAndYetNoAccessToken() throws {
         let key = try #require(
