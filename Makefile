@@ -8,6 +8,7 @@
 #   make check          format, imports, tidiness, OpenAPI document
 #   make bench          load figures of this machine, printed as a table
 #   make fuzz           each parser's fuzz target for FUZZ_SECONDS (default 60)
+#   make hostile        hostile peers and waves of connects, while others are measured
 #   make conformance    real JavaScript, Python and browser clients against the running suite
 #   make chaos          break a cluster under 200 clients; CHAOS_SECONDS (300), CHAOS_FAULTS (200), CHAOS_SEED
 #   make chaos-planted  every bug planted on purpose must be found by the checker
@@ -23,7 +24,7 @@
 #
 # ARGS is handed on: make run ARGS="--chat-port 4001"
 
-.PHONY: setup run test check bench fuzz conformance chaos chaos-planted ci build release web screenshot secrets \
+.PHONY: setup run test check bench fuzz hostile conformance chaos chaos-planted ci build release web screenshot secrets \
 	compose-check clean help
 .DEFAULT_GOAL := help
 
@@ -44,6 +45,9 @@ bench:
 
 fuzz:
 	@scripts/fuzz.sh $(ARGS)
+
+hostile:
+	@scripts/hostile.sh $(ARGS)
 
 conformance:
 	@scripts/conformance.sh $(ARGS)

@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Hostile peers, and waves of connects and disconnects, against a ConformanceServer: prints the tables
+# of docs/hostile-peers.md.
+# usage: scripts/hostile.sh [attacks] [waves]     HOSTILE_SECONDS: length of each attack (4)
+source "$(dirname "$0")/lib.sh"
+scripts/setup.sh build test python
+swift build -c release --product ConformanceServer
+ulimit -n "$(ulimit -Hn)"
+BIN_DIR=$ROOT/.build/release exec .venv/bin/python Tests/Conformance/hostile.py "$@"
