@@ -140,6 +140,14 @@ import Testing
         #expect(complaints == ["client 0 (ann): the first event after joining den is 2, not 1"])
     }
 
+    @Test func aJoiningMayComeAgainBehindARecovery() {
+        let joined = HistoryStep.joined(room: "den", head: 1, wasMember: false)
+        var steps = Self.ann
+        let place = steps.firstIndex(of: joined)! + 1
+        steps.insert(contentsOf: [.connected(isRecovered: true), .event(Self.fact(5))], at: place)
+        #expect(verify(ann: steps) == [])
+    }
+
     @Test func aSnapshotThatLiesIsFound() {
         let complaints = verify(
             bob: Self.bob.replacing(

@@ -64,9 +64,10 @@ final class Population: TimerTarget {
                 }
             }
             // Enough for the bound of what may wait to be passed.
-            for client in clients.shuffled(using: &generator).prefix(8) where !client.isQuiet {
-                for _ in 0..<80 {
-                    client.say(Population.text(bytes: 3900, &generator), in: "lobby", now: now)
+            for client in clients.shuffled(using: &generator).prefix(5) where !client.isQuiet {
+                let room = client.rooms.sorted().last { $0 != "lobby" } ?? "lobby"
+                for _ in 0..<60 {
+                    client.say(Population.text(bytes: 3900, &generator), in: room, now: now)
                 }
             }
         case .delay:

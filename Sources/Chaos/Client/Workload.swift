@@ -119,7 +119,8 @@ final class Workload {
         phase = .over
         quiescence = last < phaseStart ? .zero : last - phaseStart
         unsettled = clients.count { !$0.isSettled }
-        for client in clients where client.isSettled { client.markLevel() }
+        // With something under way still, nobody can be said to have everything.
+        if isSettled { for client in clients { client.markLevel() } }
         population.stop()
     }
 }
