@@ -348,12 +348,19 @@ package final class Socket {
 
     // MARK: Acknowledgements
 
+    /// Answers of one client that may be awaited; past it the oldest counts as missing.
+    private static let maxPendingAcks = 1024
+
     struct PendingAck {
         let deadline: Instant
         let answered: (SocketArguments?) -> Void
     }
 
     func expect(ack id: Int, timeout: Duration?, _ answered: @escaping (SocketArguments?) -> Void) {
+        // A client that makes us ask and never answers would be remembered for ever.
+        if acks.count >= Socket.maxPendingAcks, let oldest = acks.keys.min() {
+            acks.removeValue(forKey: oldest)?.answered(nil)
+        }
         acks[id] = PendingAck(
             deadline: timeout.map { namespace.now + $0 } ?? .distantFuture, answered: answered)
         if timeout != nil { connection?.rearm() }
