@@ -229,7 +229,8 @@ let package = Package(
         tests(
             "SocketIOServer",
             [
-                "EngineIO", "EngineIOServer", "HTTPServer", "JSON", "Metrics", "Reactor", "Timing",
+                "Bytes", "EngineIO", "EngineIOServer", "HTTPServer", "JSON", "Metrics", "Reactor",
+                "Timing", "WebSocket",
             ]),
         tests("HTTPClient", ["Addresses", "Bytes", "JSON"]),
         tests(

@@ -37,6 +37,9 @@ private enum Keys {
     static let secret = SettingKey.secret(
         "CHAT_SERVICE_SECRET", help: "This service's credential at AuthService.")
 
+    static let compression = SettingKey.bool(
+        "CHAT_COMPRESSION",
+        help: "Compress messages for clients that take it: less traffic, more CPU.")
     static let takeOver = SettingKey.bool(
         "CHAT_TAKE_OVER",
         help: "Take the listening sockets of the instance on this port, which then drains and ends."
@@ -44,7 +47,7 @@ private enum Keys {
 
     static let all: [any SettingDeclaration] = [
         port, dataDirectory, loops, webRoot, origins, messageBytes, rate, authURL, issuer, secret,
-        takeOver,
+        compression, takeOver,
     ]
 }
 
@@ -84,6 +87,7 @@ ServiceHost.run(
         recoveryKey: try RecoveryKey.load(from: directory))
     configuration.engine.instance = mesh.number
     configuration.engine.handOver = cluster.handOver
+    configuration.engine.compresses = settings[Keys.compression]
     configuration.limits.messageBytes = settings[Keys.messageBytes]
     configuration.limits.messagesPerSecond = settings[Keys.rate]
     configuration.isUnlimited = settings[CommonSettings.unlimited]

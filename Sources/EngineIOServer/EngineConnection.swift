@@ -96,6 +96,13 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         return channel.map { $0.queuedBytes == 0 } ?? (poll != nil && queue.isEmpty)
     }
 
+    /// Whether the client takes frames whose payload `deflated` made.
+    package var takesDeflated: Bool { channel?.takesDeflated ?? false }
+
+    /// Compresses a message for every client that takes it.
+    /// - Returns: the payload of a WebSocket frame with RSV1 set; nil when it would not shrink.
+    package func deflated(_ message: Span<UInt8>) -> [UInt8]? { channel?.deflated(message) }
+
     // MARK: Opening
 
     func open(on channel: WebSocketChannel) {

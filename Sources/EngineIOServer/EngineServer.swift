@@ -37,6 +37,17 @@ package struct EngineServerConfiguration: Sendable {
             _ giveBack: @escaping Exchange.GiveBack
         ) -> Void
 
+    /// Whether messages are compressed without context: one deflater a loop serves all clients, and a
+    /// broadcast is compressed once for all of them.
+    package var compresses: Bool {
+        get { deflate != nil }
+        set {
+            deflate =
+                newValue
+                ? DeflatePolicy(serverNoContextTakeover: true, clientNoContextTakeover: true) : nil
+        }
+    }
+
     /// Bytes of one polling body or WebSocket message of a client's.
     package var maxPayload: Int { engine.maxPayload }
 

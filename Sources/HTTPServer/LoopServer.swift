@@ -5,6 +5,7 @@ internal import Metrics
 package import Reactor
 internal import TLS
 internal import Timing
+internal import WebSocket
 
 /// Takes whole requests of one loop before the router sees them: Engine.IO lives here. One instance
 /// a loop, made on the loop's own thread.
@@ -160,6 +161,19 @@ package final class LoopServer {
     }
 
     // MARK: Sending
+
+    /// One for all connections of the loop that agreed on no context: what compression costs in memory
+    /// does not grow with their number.
+    private lazy var deflater = MessageDeflater(windowBits: 15, takesContext: false)
+
+    func deflated(_ message: Span<UInt8>) -> [UInt8]? {
+        guard message.count >= configuration.deflateThreshold else { return nil }
+        var compressed: [UInt8] = []
+        compressed.reserveCapacity(message.count)
+        deflater.compress(message, into: &compressed)
+        server.deflates.increment()
+        return compressed.count < message.count ? compressed : nil
+    }
 
     func markDirty(_ connection: Connection) { dirty.append(connection) }
 

@@ -30,6 +30,7 @@ package final class Server: Sendable {
     let proxies: TrustedProxies
     let workers: WorkerPool
     let requests: Counter
+    let deflates: Counter
     let refused: Counter
     let handshakeFailures: Counter
     private let fullHandshakes: Counter
@@ -60,6 +61,9 @@ package final class Server: Sendable {
             total: configuration.maxConnections, perAddress: configuration.maxConnectionsPerAddress)
         workers = WorkerPool(
             name: "worker", threads: configuration.workers, limit: configuration.workerQueue)
+        deflates = metrics.counter(
+            "websocket_deflates_total",
+            help: "Messages compressed; a broadcast counts once for all its receivers.")
         requests = metrics.counter(
             "http_requests_total", help: "Requests whose head and body were complete.")
         refused = metrics.counter(

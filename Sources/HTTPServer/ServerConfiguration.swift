@@ -44,6 +44,10 @@ package struct ServerConfiguration: Sendable {
     /// time a service has for its whole drain.
     package var drainTime: Duration = .seconds(4)
 
+    /// Bytes from which a message is compressed, where the client takes it: shorter ones gain less than
+    /// they cost.
+    package var deflateThreshold = 256
+
     /// Bytes of one WebSocket message, after decompression.
     package var maxMessageBytes: Int {
         get { webSocket.maxMessageBytes }

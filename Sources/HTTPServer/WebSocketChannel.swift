@@ -21,8 +21,11 @@ package final class WebSocketChannel {
     var receiver: MessageReceiver
     /// What was agreed on compression; nil for none.
     private let deflate: DeflateParameters?
-    /// Made at the first message: a window costs more than all else about a connection.
+    /// For a context of the connection's own. Made at the first message: a window costs more than all
+    /// else about a connection.
     private lazy var deflater = deflate.map { MessageDeflater(parameters: $0, role: .server) }
+    /// Whether messages compressed for nobody in particular (`deflated`) may be sent here.
+    package let takesDeflated: Bool
     /// Set when our close frame has been queued or the peer's has arrived.
     var isClosing = false
     /// Whether the delegate waits to hear that the queue is empty.
@@ -35,6 +38,8 @@ package final class WebSocketChannel {
         self.connection = connection
         self.delegate = delegate
         self.deflate = deflate
+        takesDeflated =
+            deflate.map { $0.serverNoContextTakeover && $0.serverMaxWindowBits == 15 } ?? false
         receiver = MessageReceiver(role: .server, limits: limits, deflate: deflate)
     }
 
@@ -53,7 +58,14 @@ package final class WebSocketChannel {
     private func send(_ opcode: Opcode, _ payload: Span<UInt8>) {
         guard isOpen else { return }
         var frame: [UInt8] = []
-        if let deflater {
+        if takesDeflated {
+            if let compressed = deflated(payload) {
+                FrameWriter.write(
+                    opcode: opcode, payload: compressed.span, rsv1: true, into: &frame)
+            } else {
+                FrameWriter.write(opcode: opcode, payload: payload, into: &frame)
+            }
+        } else if let deflater {
             var compressed: [UInt8] = []
             deflater.compress(payload, into: &compressed)
             FrameWriter.write(
@@ -62,6 +74,13 @@ package final class WebSocketChannel {
             FrameWriter.write(opcode: opcode, payload: payload, into: &frame)
         }
         connection?.enqueue(frame)
+    }
+
+    /// Compresses a message with the loop's own deflater, for any channel that `takesDeflated`.
+    /// - Returns: the payload of a frame with RSV1 set; nil when the message is too short to gain, or
+    ///   does not shrink.
+    package func deflated(_ message: Span<UInt8>) -> [UInt8]? {
+        connection?.server.deflated(message)
     }
 
     /// Queues frames that are complete already, header included: the broadcast path.

@@ -4,19 +4,24 @@ internal import EngineIO
 internal import EngineIOServer
 internal import HTTPServer
 internal import SocketIO
+internal import Synchronization
 internal import WebSocket
 
 /// One event for many clients, encoded once: complete WebSocket frames around the Engine.IO and
 /// Socket.IO packets, for each class of receiver.
 ///
-/// Receivers differ in one thing only: whether they keep a recovery offset. Those get it as the
-/// event's last argument (Socket.IO, connection state recovery); the others would hand it to the
-/// application as an argument too many.
+/// Receivers differ in two things: whether they keep a recovery offset, and whether they take
+/// compressed frames. Those that keep one get it as the event's last argument (Socket.IO, connection
+/// state recovery); the others would hand it to the application as an argument too many. What is
+/// compressed is compressed once, by the first loop that has a receiver for it, on its own (RFC 7692
+/// §7.1.1.1), so that it suits them all.
 package final class Publication: Sendable {
     /// Where it stands among the publications of its namespace; 0 for what has no place in the order.
     package let order: Int64
     private let plain: Encoded
     private let offset: Encoded?
+    /// Made when somebody takes them: without the offset, and with it.
+    private let deflated = Mutex<(plain: Encoded?, offset: Encoded?)>((nil, nil))
 
     struct Encoded: Sendable {
         let frames: SharedBytes
@@ -76,8 +81,20 @@ package final class Publication: Sendable {
     }
 
     /// The encoding for a class of receiver.
-    func encoded(keepsOffset: Bool) -> Encoded {
-        keepsOffset ? offset ?? plain : plain
+    /// - Parameter deflate: compresses a message, or says by nil that it would not shrink; asked at most
+    ///   once for each way to keep offsets.
+    func encoded(
+        for receiver: ReceiverClass, deflate: (Span<UInt8>) -> [UInt8]?
+    ) -> Encoded {
+        let keepsOffset = receiver.keepsOffset && offset != nil
+        let whole = keepsOffset ? offset ?? plain : plain
+        guard receiver.takesDeflated else { return whole }
+        return deflated.withLock { known in
+            if let made = keepsOffset ? known.offset : known.plain { return made }
+            let made = whole.deflated(by: deflate)
+            if keepsOffset { known.offset = made } else { known.plain = made }
+            return made
+        }
     }
 
     private static func encode(
@@ -116,5 +133,31 @@ package final class Publication: Sendable {
             output.append("\"")
         }
         output.append("]")
+    }
+}
+
+/// What one client's way of receiving asks of a publication.
+struct ReceiverClass: Hashable, Sendable {
+    let keepsOffset: Bool
+    let takesDeflated: Bool
+}
+
+extension Publication.Encoded {
+    /// The same with its text compressed. Attachments stay as they are: what is sent as binary is
+    /// mostly compressed already.
+    fileprivate func deflated(by deflate: (Span<UInt8>) -> [UInt8]?) -> Publication.Encoded {
+        let whole = frames.bytes
+        let message = whole.span.extracting(packet)
+        guard let text = deflate(message) else { return self }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(text.count + 10 + frames.bytes.count - packet.upperBound)
+        FrameWriter.writeHeader(opcode: .text, length: text.count, rsv1: true, into: &bytes)
+        let payload = bytes.count..<bytes.count + text.count
+        bytes.append(contentsOf: text)
+        let moved = bytes.count - packet.upperBound
+        bytes.append(contentsOf: frames.bytes[packet.upperBound...])
+        return Publication.Encoded(
+            frames: SharedBytes(bytes), packet: payload,
+            attachments: attachments.map { $0.lowerBound + moved..<$0.upperBound + moved })
     }
 }

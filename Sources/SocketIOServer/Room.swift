@@ -15,8 +15,7 @@ package final class Room {
     private(set) var members: [Member] = []
     private(set) var publications: [Publication] = []
     /// The turn's frames end to end, laid out once per class of receiver when somebody needs them.
-    private var plainBatch: Batch?
-    private var offsetBatch: Batch?
+    private var batches: [(receiver: ReceiverClass, batch: Batch)] = []
 
     /// A turn's frames: each publication's first frame begins at its bound.
     struct Batch {
@@ -62,18 +61,18 @@ package final class Room {
         return publications[members[index].first...]
     }
 
-    /// The turn's frames.
-    func batch(keepsOffset: Bool) -> Batch {
-        if let batch = keepsOffset ? offsetBatch : plainBatch { return batch }
-        let batch = layOut(keepsOffset: keepsOffset)
-        if keepsOffset { offsetBatch = batch } else { plainBatch = batch }
+    /// The turn's frames for a class of receiver, of which `engine` is one.
+    func batch(for receiver: ReceiverClass, by engine: EngineConnection) -> Batch {
+        for (known, batch) in batches where known == receiver { return batch }
+        let batch = layOut(for: receiver, by: engine)
+        batches.append((receiver, batch))
         return batch
     }
 
-    private func layOut(keepsOffset: Bool) -> Batch {
+    private func layOut(for receiver: ReceiverClass, by engine: EngineConnection) -> Batch {
         if publications.count == 1 {
             // One publication is sent from where it was encoded, without a copy.
-            let encoded = publications[0].encoded(keepsOffset: keepsOffset)
+            let encoded = publications[0].encoded(for: receiver) { engine.deflated($0) }
             return Batch(
                 frames: encoded.frames, bounds: [0, encoded.frames.bytes.count],
                 packets: Array(encoded.packets), firstPackets: [0])
@@ -82,10 +81,9 @@ package final class Room {
         var bounds: [Int] = []
         var packets: [FramedPacket] = []
         var firstPackets: [Int] = []
-        bytes.reserveCapacity(
-            publications.reduce(0) { $0 + $1.encoded(keepsOffset: keepsOffset).frames.bytes.count })
-        for publication in publications {
-            let encoded = publication.encoded(keepsOffset: keepsOffset)
+        let all = publications.map { $0.encoded(for: receiver) { engine.deflated($0) } }
+        bytes.reserveCapacity(all.reduce(0) { $0 + $1.frames.bytes.count })
+        for encoded in all {
             bounds.append(bytes.count)
             firstPackets.append(packets.count)
             for packet in encoded.packets { packets.append(packet.moved(by: bytes.count)) }
@@ -100,8 +98,7 @@ package final class Room {
     /// Forgets the turn's publications: everybody has them.
     func endTurn() {
         publications.removeAll(keepingCapacity: publications.count <= 256)
-        plainBatch = nil
-        offsetBatch = nil
+        batches.removeAll(keepingCapacity: true)
         for index in members.indices where members[index].first > 0 { members[index].first = 0 }
     }
 }

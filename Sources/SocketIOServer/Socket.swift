@@ -132,8 +132,9 @@ package final class Socket {
     /// Sends one publication at once, outside the turn's batches.
     package func send(_ publication: Publication) {
         guard phase != .closed else { return }
-        let encoded = publication.encoded(keepsOffset: keepsOffset)
-        connection?.engine?.send(
+        guard let engine = connection?.engine else { return }
+        let encoded = publication.encoded(for: receiverClass(engine)) { engine.deflated($0) }
+        engine.send(
             frames: encoded.frames, range: 0..<encoded.frames.bytes.count, packets: encoded.packets)
     }
 
@@ -321,7 +322,7 @@ package final class Socket {
         // What waits now has waited since an earlier turn: the transport is full. This turn is sent
         // nevertheless, so that reading goes on behind it, at one point for all rooms.
         let isFull = engine.queuedBytes > connection.maxQueuedBytes
-        let batch = room.batch(keepsOffset: keepsOffset)
+        let batch = room.batch(for: receiverClass(engine), by: engine)
         engine.send(
             frames: batch.frames,
             range: batch.bounds[first]..<batch.bounds[batch.bounds.count - 1],
@@ -337,6 +338,10 @@ package final class Socket {
         }
         skipThrough = 0
         if isFull { handler?.fellBehind(self) }
+    }
+
+    private func receiverClass(_ engine: EngineConnection) -> ReceiverClass {
+        ReceiverClass(keepsOffset: keepsOffset, takesDeflated: engine.takesDeflated)
     }
 
     private func merge() -> [Publication] {

@@ -17,6 +17,7 @@ import Timing
 /// - `/guarded`: needs `auth.key`, checked a moment later.
 final class SocketServerHarness {
     let server: Server
+    private let metrics = MetricsRegistry()
     var port: Int { server.port }
 
     init(
@@ -25,7 +26,7 @@ final class SocketServerHarness {
     ) throws {
         server = Server(
             ServerConfiguration(port: 0, loops: 1, workers: 1), router: Router(),
-            metrics: MetricsRegistry(),
+            metrics: metrics,
             streams: { loop in
                 var configuration = SocketServerConfiguration(engine: EngineServerConfiguration())
                 adjust(&configuration)
@@ -37,6 +38,12 @@ final class SocketServerHarness {
     }
 
     deinit { server.stop() }
+
+    /// The value of a counter without labels; 0 when there is none.
+    func metric(_ name: String) -> Double {
+        metrics.exposition().split(separator: "\n").first { $0.hasPrefix("\(name) ") }
+            .flatMap { $0.split(separator: " ").last }.flatMap { Double($0) } ?? 0
+    }
 
     private static func serve(on sockets: LoopSockets, recovery: LocalRecovery?) {
         sockets.serve("/", recovery: recovery) { socket in
