@@ -74,6 +74,10 @@ func build(_ context: ServiceContext) throws -> ServiceParts {
     let settings = context.settings
     let log = context.logger
     let data = settings[AuthOptions.dataDirectory]
+    if context.isSecure, !settings[AuthOptions.issuer].hasPrefix("https:") {
+        // Its cookies would lack Secure, and the page would not find its own form.
+        throw SettingProblem("AUTH_ISSUER must be an https:// address when TLS_CERT_FILE is set")
+    }
     let keyFile = settings[AuthOptions.masterKeyFile]
     let secrets = settings[AuthOptions.secretsDirectory]
     let isThrottled = !settings[CommonSettings.unlimited]
@@ -119,9 +123,13 @@ func build(_ context: ServiceContext) throws -> ServiceParts {
     let usable = StoreFlag()
     checks.append(HealthCheck("store") { usable.check })
     let ticker = Ticker()
+    // Sixteen workers: writers that wait for the disk together share one commit.
+    var configuration = context.serverConfiguration(
+        port: settings[AuthOptions.port], workers: 16)
+    // Its pages hold a form token beside what the request brought.
+    configuration.compressesAnswers = false
     return ServiceParts(
-        // Sixteen workers: writers that wait for the disk together share one commit.
-        server: context.serverConfiguration(port: settings[AuthOptions.port], workers: 16),
+        server: configuration,
         router: router, checks: checks,
         started: { _ in
             ticker.start { second in

@@ -137,6 +137,14 @@ intptr_t clinux_recv(int fd, void *bytes, size_t count) {
     return received < 0 ? -errno : received;
 }
 
+int clinux_socketpair(int *one, int *other) {
+    int ends[2];
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0, ends) < 0) return -errno;
+    *one = ends[0];
+    *other = ends[1];
+    return 0;
+}
+
 // Never retried: after EINTR Linux has closed the descriptor, and its number may be somebody else's.
 int clinux_close(int fd) { return answer(close(fd)); }
 

@@ -63,10 +63,11 @@ ServiceHost.run(
     try DataDirectory.prepare(directory)
 
     let issuer = settings[Keys.issuer].isEmpty ? settings[Keys.authURL] : settings[Keys.issuer]
-    let authority = TokenAuthority(
-        TokenAuthority.Configuration(
-            url: settings[Keys.authURL], issuer: issuer, audience: "chat",
-            clientID: "chat-service", secret: secret.exposed), log: context.logger)
+    var link = TokenAuthority.Configuration(
+        url: settings[Keys.authURL], issuer: issuer, audience: "chat",
+        clientID: "chat-service", secret: secret.exposed)
+    link.authoritiesFile = context.authoritiesFile
+    let authority = TokenAuthority(link, log: context.logger)
     let mesh = try InstanceMesh(directory: "\(directory)/instances", metrics: context.metrics)
     let cluster = Cluster(mesh, log: context.logger)
     let redis = settings[CommonSettings.redisURL]

@@ -82,26 +82,8 @@ package struct OriginPolicy: Sendable {
     /// Judges a request. No `origin` field: not a page, so the rule is not about it.
     package func judge(_ request: HTTPRequest) -> Verdict {
         guard let origin = request.fields["origin"] else { return .sameOrigin }
-        if let host = request.fields["host"], let separator = origin.range(of: "://"),
-            origin[separator.upperBound...] == host
-        {
-            return .sameOrigin
-        }
+        if request.isSameOrigin(origin) { return .sameOrigin }
         return allowsAll || allowed.contains(origin) ? .allowed : .forbidden
-    }
-}
-
-extension String {
-    /// The first place `text` stands at.
-    fileprivate func range(of text: String) -> Range<Index>? {
-        var index = startIndex
-        while index < endIndex {
-            if self[index...].hasPrefix(text) {
-                return index..<self.index(index, offsetBy: text.count)
-            }
-            index = self.index(after: index)
-        }
-        return nil
     }
 }
 
@@ -182,6 +164,13 @@ package final class EngineServer: StreamHandler {
         case (false, "POST"): session.post(exchange)
         default: refuse(exchange, .badRequest)
         }
+    }
+
+    package func bodyTooLarge(query: String) {
+        guard let sid = EngineQuery.parse(query).sid else { return }
+        if let session = sessions[sid] { return session.close(.protocolError) }
+        guard let owner = EngineServer.owner(of: sid), owner != loop.index else { return }
+        server.onStreams(ofLoop: owner) { $0.bodyTooLarge(query: query) }
     }
 
     package func turnEnds() {

@@ -8,7 +8,8 @@ internal import JSON
 internal import Timing
 
 /// The built web client, served from memory: small, immutable while the process lives, and so never
-/// a file system's business again. Compressed variants are the build's (`app.js.gz`).
+/// a file system's business again. Compressed variants are the build's (`app.js.gz`,
+/// `app.js.br`).
 package struct WebClient: Sendable {
     /// The directory has no `index.html`, or a file of it cannot be read.
     package struct Unreadable: Error, CustomStringConvertible {
@@ -17,18 +18,8 @@ package struct WebClient: Sendable {
         package var description: String { "\(path): \(String(cString: strerror(code)))" }
     }
 
-    private struct Asset: Sendable {
-        var type: String
-        var plain: [UInt8]
-        var gzip: [UInt8]?
-        var tag: String
-        /// Its name changes with its contents.
-        var isImmutable: Bool
-        var modified: Timestamp
-    }
-
-    private let assets: [String: Asset]
-    private let index: Asset
+    private let assets: [String: StaticFile]
+    private let index: StaticFile
     private let policy: String
     private let configuration: HTTPResponse
 
@@ -38,12 +29,18 @@ package struct WebClient: Sendable {
     package init(root: String, issuer: String, version: String) throws(Unreadable) {
         var files: [String: (bytes: [UInt8], modified: Timestamp)] = [:]
         try WebClient.read(root, below: "", into: &files)
-        var assets: [String: Asset] = [:]
-        for (name, file) in files where !name.hasSuffix(".gz") {
-            assets["/" + name] = Asset(
-                type: WebClient.type(of: name), plain: file.bytes, gzip: files[name + ".gz"]?.bytes,
+        var assets: [String: StaticFile] = [:]
+        for (name, file) in files where !name.hasSuffix(".gz") && !name.hasSuffix(".br") {
+            assets["/" + name] = StaticFile(
+                type: WebClient.type(of: name), bytes: file.bytes,
                 tag: Base64.string(Array(SHA256.digest(file.bytes)[..<12]), alphabet: .url),
-                isImmutable: WebClient.isHashed(name), modified: file.modified)
+                modified: file.modified,
+                // A name that changes with its contents.
+                cacheControl: WebClient.isHashed(name)
+                    ? "public, max-age=31536000, immutable" : "no-cache",
+                encoded: [("br", ".br"), ("gzip", ".gz")].compactMap { coding, suffix in
+                    files[name + suffix].map { .init(coding: coding, bytes: $0.bytes) }
+                })
         }
         guard let index = assets["/index.html"] else {
             throw Unreadable(path: "\(root)/index.html", code: ENOENT)
@@ -77,34 +74,15 @@ package struct WebClient: Sendable {
         return respond(index, to: request)
     }
 
-    private func respond(_ asset: Asset, to request: HTTPRequest) -> HTTPResponse {
-        let takesGzip = asset.gzip != nil && request.fields.lists("accept-encoding", token: "gzip")
-        // Two encodings are two representations, and strong tags tell them apart (RFC 9110 §8.8.3.3).
-        let tag = "\"\(asset.tag)\(takesGzip ? "-gz" : "")\""
-        var fields: HTTPFields = [
-            "etag": tag, "vary": "Accept-Encoding", "last-modified": asset.modified.httpDate,
-            "cache-control": asset.isImmutable
-                ? "public, max-age=31536000, immutable" : "no-cache",
-            "x-content-type-options": "nosniff", "referrer-policy": "no-referrer",
-        ]
-        if asset.type.hasPrefix("text/html") {
-            fields.set("content-security-policy", policy)
-            fields.set("x-frame-options", "DENY")
+    private func respond(_ file: StaticFile, to request: HTTPRequest) -> HTTPResponse {
+        var response = file.answer(request)
+        response.fields.append("x-content-type-options", "nosniff")
+        response.fields.append("referrer-policy", "no-referrer")
+        if file.type.hasPrefix("text/html") {
+            response.fields.append("content-security-policy", policy)
+            response.fields.append("x-frame-options", "DENY")
         }
-        if let known = request.fields["if-none-match"] {
-            let isKnown =
-                known == "*"
-                || known.split(separator: ",").contains { item in
-                    item.drop { $0 == " " }.hasSuffix(tag)
-                }
-            if isKnown { return HTTPResponse(status: 304, fields: fields) }
-        } else if request.fields["if-modified-since"] == asset.modified.httpDate {
-            return HTTPResponse(status: 304, fields: fields)
-        }
-        fields.set("content-type", asset.type)
-        if takesGzip { fields.set("content-encoding", "gzip") }
-        return HTTPResponse(
-            status: 200, fields: fields, body: takesGzip ? asset.gzip ?? asset.plain : asset.plain)
+        return response
     }
 
     // MARK: Files

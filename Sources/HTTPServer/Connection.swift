@@ -12,7 +12,7 @@ internal import WebSocket
 /// One accepted TCP connection: owns the descriptor, performs what the protocol machines say, and
 /// decides nothing itself.
 ///
-///   opening (TLS handshake; skipped on a plain listener)
+///   opening (PROXY header, then TLS handshake; skipped where neither is due)
 ///     ▼
 ///     ┌── HTTP ◄──────────┐
 ///     │   │ request whole │ respond
@@ -38,6 +38,8 @@ final class Connection: DescriptorHandler, TimerTarget {
 
     /// What is kept while it speaks HTTP.
     private var http: HTTPState?
+    /// Whether the peer is a proxy that has yet to say whom it speaks for.
+    private var awaitsProxyHeader = false
     /// Bytes read but not yet parsed: the tail of a message, or requests behind the one being answered.
     private var unread: [UInt8] = []
     private var isParsing = false
@@ -69,6 +71,9 @@ final class Connection: DescriptorHandler, TimerTarget {
 
     /// Unparsed bytes kept while a request is being answered; reading stops past it.
     private static let pipelineBytes = 64 * 1024
+    /// Bytes of a body that is compressed on the loop: a few milliseconds' worth. Handlers that block
+    /// have theirs compressed on their own thread, whatever its size.
+    private static let compressedBytes = 256 * 1024
     /// Unsent bytes past which nothing more is read or parsed, so that a peer that asks and never reads
     /// holds this much and one answer, not whatever its requests multiply into.
     private static let unsentBytes = 256 * 1024
@@ -78,7 +83,8 @@ final class Connection: DescriptorHandler, TimerTarget {
         self.server = server
         self.descriptor = descriptor
         self.peer = peer
-        phase = server.configuration.tls == nil ? .http : .opening
+        awaitsProxyHeader = server.configuration.readsProxyHeaders && peer.isProxy
+        phase = server.configuration.tls == nil && !awaitsProxyHeader ? .http : .opening
         http = HTTPState(limits: server.configuration.http)
     }
 
@@ -128,14 +134,52 @@ final class Connection: DescriptorHandler, TimerTarget {
     private func read() {
         // Past the turn's share of handshakes: the bytes stay where they are and are reported again.
         if phase == .opening, !server.takesHandshakeStep() { return }
-        let isPlain = secure == nil && phase != .opening
+        let isPlain = secure == nil && (phase != .opening || server.configuration.tls == nil)
         let buffer = isPlain ? server.loop.readBuffer : server.wire.input
         let count = clinux_recv(descriptor, buffer.baseAddress, buffer.count)
         if count == -Int(EAGAIN) { return }
         guard count > 0 else { return peerEnded(isReset: count < 0) }
         let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
         if phase == .draining { return }
+        if awaitsProxyHeader { return readProxyHeader(bytes) }
         if isPlain { received(bytes) } else { decrypt(bytes) }
+    }
+
+    // MARK: PROXY protocol
+
+    private func readProxyHeader(_ bytes: UnsafeMutableRawBufferPointer) {
+        unread.append(contentsOf: bytes)
+        let header: ProxyHeader
+        let consumed: Int
+        do throws(ProxyHeader.Failure) {
+            guard case .header(let found, let count) = try ProxyHeader.parse(unread.span) else {
+                return
+            }
+            (header, consumed) = (found, count)
+        } catch {
+            server.server.malformedProxyHeaders.increment()
+            return abort()
+        }
+        awaitsProxyHeader = false
+        if let client = server.server.proxies.peer(header) {
+            // Counted per address from here on: until now it was the proxy's.
+            guard server.server.admission.replace(peer, by: client) else {
+                server.server.refused.increment()
+                return abort()
+            }
+            peer = client
+        } else {
+            peer.isSecure = header.isSecure
+        }
+        var rest = Array(unread[consumed...])
+        unread = []
+        let isPlain = server.configuration.tls == nil
+        if isPlain {
+            phase = .http
+            setDeadline(after: server.configuration.idleTimeout)
+        }
+        guard !rest.isEmpty else { return }
+        rest.withUnsafeMutableBytes { isPlain ? received($0) : decrypt($0) }
     }
 
     /// Takes bytes of the layers above TLS: in the loop's buffer, gone after this turn.
@@ -292,9 +336,21 @@ final class Connection: DescriptorHandler, TimerTarget {
             }
             return step.consumed
         } catch {
+            tellStreams(of: error)
             refuse(.problem(error.status, code: error.code, detail: error.detail))
             return nil
         }
+    }
+
+    /// A stream whose peer sends more than anybody takes has to hear of it: the request never comes.
+    private func tellStreams(of error: HTTPError) {
+        guard error == .bodyTooLarge, let streams = server.streams,
+            let http,
+            let target = http.head.map({ (path: $0.path, query: $0.query) })
+                ?? http.parser.refusedTarget,
+            streams.claims(path: target.path)
+        else { return }
+        streams.bodyTooLarge(query: target.query)
     }
 
     private func requestIsWhole() {
@@ -302,10 +358,12 @@ final class Connection: DescriptorHandler, TimerTarget {
             preconditionFailure("a request ended that never began")
         }
         http.head = nil
+        let origin = server.server.proxies.origin(of: peer, head.fields)
         var request = HTTPRequest(
             method: head.method, path: head.path, query: head.query, fields: head.fields,
-            body: http.body, address: server.server.proxies.client(of: peer, head.fields))
-        request.isSecure = isSecure
+            body: http.body, address: origin.address)
+        request.isSecure = isSecure || origin.isSecure
+        request.forwardedHost = origin.host
         http.body = []
         begin(Exchange(request: request, head: head, connection: self))
     }
@@ -322,7 +380,9 @@ final class Connection: DescriptorHandler, TimerTarget {
         let match = server.server.router.match(
             method: exchange.request.method, path: exchange.request.path)
         guard case .handler(let handler, let parameters) = match else {
-            return exchange.respond(Router.refusal(match, path: exchange.request.path))
+            return exchange.respond(
+                Router.refusal(
+                    match, method: exchange.request.method, path: exchange.request.path))
         }
         var request = exchange.request
         request.parameters = parameters
@@ -330,7 +390,12 @@ final class Connection: DescriptorHandler, TimerTarget {
         case .immediate(let run): exchange.respond(run(request))
         case .blocking(let run):
             let reply = reply()
-            let accepted = server.server.workers.submit { [request] in reply(run(request)) }
+            let compresses = server.configuration.compressesAnswers
+            let accepted = server.server.workers.submit { [request] in
+                var response = run(request)
+                if compresses { response.compress(for: request, with: GzipEncoder.init()) }
+                reply(response)
+            }
             if !accepted {
                 exchange.respond(
                     .problem(
@@ -363,6 +428,11 @@ final class Connection: DescriptorHandler, TimerTarget {
         http.serial += 1
         let asked = response.fields.lists("connection", token: "close")
         let keepAlive = exchange.head.keepAlive && !asked && !closesAfterFlush && !server.isDraining
+        var response = response
+        if server.configuration.compressesAnswers, response.body.count <= Connection.compressedBytes
+        {
+            response.compress(for: exchange.request, with: server.gzip)
+        }
         var bytes: [UInt8] = []
         var fields = response.fields
         fields.remove("connection")
@@ -404,6 +474,10 @@ final class Connection: DescriptorHandler, TimerTarget {
     // MARK: Handing over
 
     func handOver(_ exchange: Exchange, toLoop index: Int) {
+        if isParsing {
+            // What came behind the request is in `unread` only when the parser has returned.
+            return afterParsing { $0.handOver($1, toLoop: index) }
+        }
         let mailboxes = server.server.mailboxes
         guard index < mailboxes.count, let detached = takeApart() else {
             exchange.isAnswered = false
@@ -425,30 +499,21 @@ final class Connection: DescriptorHandler, TimerTarget {
         _ exchange: Exchange,
         to give: @escaping @Sendable (DetachedConnection, @escaping Exchange.GiveBack) -> Void
     ) {
-        if isParsing, let registration {
-            // What came behind the request is in `unread` only when the parser has returned.
-            let serial = http?.serial
-            server.loop.mailbox.post { loop in
-                guard let server = loop.attachment as? LoopServer,
-                    let connection = server.connection(registration), let http = connection.http,
-                    http.serial == serial, let exchange = http.exchange
-                else { return }
-                connection.handOver(exchange, to: give)
-            }
-            return
-        }
+        if isParsing { return afterParsing { $0.handOver($1, to: give) } }
         let (request, head) = (exchange.request, exchange.head)
-        guard secure == nil, let detached = takeApart() else {
+        guard let detached = takeApart() else {
             exchange.isAnswered = true
             return begin(
                 Exchange(request: request, head: head, connection: self, isReturned: true))
         }
         let (admission, mailbox) = (server.server.admission, server.loop.mailbox)
-        admission.leave(peer)
-        let (peer, unread) = (peer, detached.unread)
+        // Where TLS stays here, what leaves is one end of a socket pair. Out of descriptors for that,
+        // the connection is closed.
+        guard let plain = server.pump(detached), let descriptor = plain.take() else { return }
+        let (peer, unread) = (plain.peer, plain.unread)
         let passed = DetachedConnection(
-            descriptor: detached.take() ?? -1, unread: head.bytes(body: request.body) + unread,
-            peer: peer, secure: nil)
+            descriptor: descriptor, unread: head.bytes(body: request.body) + unread, peer: peer,
+            secure: nil)
         give(passed) { descriptor in
             let returned = DetachedConnection(
                 descriptor: descriptor, unread: unread, peer: peer, secure: nil)
@@ -462,6 +527,19 @@ final class Connection: DescriptorHandler, TimerTarget {
                         request: request, head: head, connection: connection, isReturned: true))
             }
             if !posted { admission.leave(peer) }
+        }
+    }
+
+    /// Does something with the request under way once the parser has returned.
+    private func afterParsing(_ body: @escaping @Sendable (Connection, Exchange) -> Void) {
+        guard let registration else { return }
+        let serial = http?.serial
+        server.loop.mailbox.post { loop in
+            guard let server = loop.attachment as? LoopServer,
+                let connection = server.connection(registration), let http = connection.http,
+                http.serial == serial, let exchange = http.exchange
+            else { return }
+            body(connection, exchange)
         }
     }
 

@@ -92,8 +92,8 @@ package final class Exchange {
     package typealias GiveBack = @Sendable (_ descriptor: Int32) -> Void
 
     /// Gives connection and request to another process: the request, as bytes again, is the first of
-    /// what is unread. A connection that cannot leave this process, because TLS keeps its keys here,
-    /// is offered here again as one that was returned.
+    /// what is unread. Where TLS keeps its keys here, one end of a socket pair leaves in the connection's
+    /// place. One that has bytes to send still is offered here again as one that was returned.
     /// - Parameter give: takes the descriptor out and sends it on its way, or gives it back; called on
     ///   this loop, at once or at the end of its turn.
     package func handOver(

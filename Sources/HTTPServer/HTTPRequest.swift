@@ -18,6 +18,8 @@ package struct HTTPRequest: Sendable {
     /// Whether it came over TLS, to us or to a proxy that is believed. False says nothing: a proxy may
     /// have ended TLS and not told.
     package var isSecure = false
+    /// The host that a trusted proxy was asked for, where it tells.
+    package var forwardedHost: String?
     /// What the route's `{name}` segments matched, percent-decoded.
     package var parameters: [String: String] = [:]
 
@@ -31,6 +33,26 @@ package struct HTTPRequest: Sendable {
         self.fields = fields
         self.body = body
         self.address = address
+    }
+
+    /// Host and port that the client asked for: the `host` field, or what a trusted proxy says it was.
+    package var authority: String? { forwardedHost ?? fields["host"] }
+
+    /// Whether a page of that origin (`https://chat.example`) came from this server: same host and port,
+    /// and over TLS `https` too. Without TLS the scheme is not held against it, since a proxy may have
+    /// ended TLS and not told.
+    package func isSameOrigin(_ origin: String) -> Bool {
+        guard let authority else { return false }
+        for (scheme, port) in [("https://", ":443"), ("http://", ":80")]
+        where origin.hasPrefix(scheme) {
+            if isSecure, scheme == "http://" { return false }
+            func plain(_ host: some StringProtocol) -> String {
+                (host.hasSuffix(port) ? String(host.dropLast(port.count)) : String(host))
+                    .lowercased()
+            }
+            return plain(origin.dropFirst(scheme.count)) == plain(authority)
+        }
+        return false
     }
 
     /// The first value of a query parameter, decoded as `application/x-www-form-urlencoded`.

@@ -14,12 +14,20 @@ package protocol StreamHandler: AnyObject {
     func claims(path: String) -> Bool
     /// Takes over a request whose path it claimed.
     func accept(_ exchange: Exchange)
+    /// A request for a claimed path is refused with 413 because of its length, and its connection ends;
+    /// it will not come to `accept`.
+    /// - Parameter query: what stands behind `?` of its target.
+    func bodyTooLarge(query: String)
     /// The loop's turn ends: the last moment to queue output before it is sent.
     func turnEnds()
     /// The server drains: finish, and let clients go over `drainTime` of the configuration.
     func drain()
     /// The loop ends: let everybody go now.
     func end()
+}
+
+extension StreamHandler {
+    package func bodyTooLarge(query: String) {}
 }
 
 /// The part of a server that lives on one loop: its listener and its connections.
@@ -32,6 +40,7 @@ package final class LoopServer {
 
     /// What the TLS sessions of this loop read from and write to.
     private(set) lazy var wire = TLSWire()
+    private(set) lazy var gzip = GzipEncoder()
     /// Steps of handshakes this turn may still take.
     private var handshakeSteps = LoopServer.handshakeStepsPerTurn
     /// A step costs up to a millisecond (an RSA signature), so that this bounds what a storm of
@@ -41,6 +50,8 @@ package final class LoopServer {
     private let listeners: [Listener]
     /// Connections by the index of their registration.
     private var connections: [UInt32: Connection] = [:]
+    /// Connections served by other processes whose TLS stays here.
+    private var pumps: [ObjectIdentifier: ConnectionPump] = [:]
     /// Connections with something to send at the end of this turn.
     private var dirty: [Connection] = []
     private var dateSecond: Int64 = -1
@@ -123,6 +134,17 @@ package final class LoopServer {
         }
     }
 
+    /// Runs something with the stream handler of another loop, on its thread, when its turn comes.
+    package func onStreams(
+        ofLoop index: Int, _ body: @escaping @Sendable (any StreamHandler) -> Void
+    ) {
+        let mailboxes = server.mailboxes
+        guard mailboxes.indices.contains(index) else { return }
+        mailboxes[index].post { loop in
+            if let streams = (loop.attachment as? LoopServer)?.streams { body(streams) }
+        }
+    }
+
     /// How the whole server is set up.
     package var configuration: ServerConfiguration { server.configuration }
 
@@ -150,6 +172,37 @@ package final class LoopServer {
         connections[registration.index] = connection
         return connection
     }
+
+    /// Keeps the TLS of a connection taken apart, and gives what can leave the process in its place.
+    /// - Returns: nil when descriptors are short; the connection is closed then.
+    func pump(_ detached: DetachedConnection) -> DetachedConnection? {
+        guard let secure = detached.secure else {
+            server.admission.leave(detached.peer)
+            return detached
+        }
+        guard let descriptor = detached.take() else { return nil }
+        var ends: (Int32, Int32) = (-1, -1)
+        guard clinux_socketpair(&ends.0, &ends.1) == 0 else {
+            _ = clinux_close(descriptor)
+            server.admission.leave(detached.peer)
+            return nil
+        }
+        guard
+            let pump = ConnectionPump(
+                server: self, descriptor: descriptor, peer: detached.peer, secure: secure,
+                inner: ends.0)
+        else {
+            _ = clinux_close(ends.1)
+            return nil
+        }
+        pumps[ObjectIdentifier(pump)] = pump
+        var peer = detached.peer
+        peer.isSecure = true
+        return DetachedConnection(
+            descriptor: ends.1, unread: detached.unread, peer: peer, secure: nil)
+    }
+
+    func forget(_ pump: ConnectionPump) { pumps[ObjectIdentifier(pump)] = nil }
 
     func forget(_ registration: Registration) {
         connections[registration.index] = nil
@@ -221,6 +274,7 @@ package final class LoopServer {
         drain()
         streams?.end()
         for connection in connections.values { connection.abort() }
+        for pump in pumps.values { pump.end() }
         streams = nil
         loop.stop()
     }

@@ -64,10 +64,16 @@ package struct Router: Sendable {
         return .notFound
     }
 
-    /// The answer to a request that no route takes: 404, or 405 with `allow`.
-    package static func refusal(_ match: Match, path: String) -> HTTPResponse {
+    /// The answer to a request that no route takes: 404, or 405 with `allow`; to OPTIONS what the path
+    /// takes (RFC 9110 §9.3.7), where no route has more to say.
+    package static func refusal(_ match: Match, method: String, path: String) -> HTTPResponse {
+        if method == "OPTIONS", path == "*" { return HTTPResponse(status: 204) }
         if case .methodNotAllowed(let allow) = match {
-            let list = allow + (allow.contains("GET") ? ["HEAD"] : [])
+            let list = allow + (allow.contains("GET") ? ["HEAD"] : []) + ["OPTIONS"]
+            if method == "OPTIONS" {
+                return HTTPResponse(
+                    status: 204, fields: ["allow": list.joined(separator: ", ")])
+            }
             return .problem(
                 405, code: "method_not_allowed",
                 detail: "This path takes \(list.joined(separator: ", ")).",
@@ -81,7 +87,7 @@ package struct Router: Sendable {
     package func handle(_ request: HTTPRequest, reply: @escaping Reply) {
         let match = match(method: request.method, path: request.path)
         guard case .handler(let handler, let parameters) = match else {
-            return reply(Router.refusal(match, path: request.path))
+            return reply(Router.refusal(match, method: request.method, path: request.path))
         }
         var request = request
         request.parameters = parameters

@@ -33,6 +33,7 @@ package final class Server: Sendable {
     let deflates: Counter
     let refused: Counter
     let handshakeFailures: Counter
+    let malformedProxyHeaders: Counter
     private let fullHandshakes: Counter
     private let resumedHandshakes: Counter
     private let makeStreams: StreamFactory?
@@ -56,7 +57,8 @@ package final class Server: Sendable {
         self.configuration = configuration
         self.router = router
         makeStreams = streams
-        proxies = TrustedProxies(configuration.trustedProxies)
+        proxies = TrustedProxies(
+            configuration.trustedProxies, field: configuration.forwardingField)
         admission = Admission(
             total: configuration.maxConnections, perAddress: configuration.maxConnectionsPerAddress)
         workers = WorkerPool(
@@ -71,6 +73,10 @@ package final class Server: Sendable {
         let handshakes = "TLS handshakes completed, by whether they continued an earlier session."
         fullHandshakes = metrics.counter(
             "tls_handshakes_total", help: handshakes, labels: ["resumed": "no"])
+        malformedProxyHeaders = metrics.counter(
+            "http_proxy_header_failures_total",
+            help: "Connections from trusted proxies closed for a missing or malformed PROXY header."
+        )
         resumedHandshakes = metrics.counter(
             "tls_handshakes_total", help: handshakes, labels: ["resumed": "yes"])
         handshakeFailures = metrics.counter(
@@ -220,6 +226,14 @@ final class Admission: Sendable {
             state.count += 1
             return true
         }
+    }
+
+    /// Counts a connection as another peer's than it was counted in as. False past the limit of that
+    /// peer's address; it stays counted as before then.
+    func replace(_ peer: Peer, by other: Peer) -> Bool {
+        guard enter(other) else { return false }
+        leave(peer)
+        return true
     }
 
     func leave(_ peer: Peer) {

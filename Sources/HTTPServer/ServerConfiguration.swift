@@ -21,14 +21,22 @@ package struct ServerConfiguration: Sendable {
     package var maxConnections: Int = 19_000
     /// Connections from one address, trusted proxies excepted. Nil: no bound (load tests).
     package var maxConnectionsPerAddress: Int? = 512
-    /// Proxies in front of this server. What `X-Forwarded-For` of a request says is believed from
-    /// these and ignored from anybody else. Empty: clients come directly.
+    /// Proxies in front of this server. What they say about a client is believed, and ignored from
+    /// anybody else. Empty: clients come directly.
     package var trustedProxies: [NetworkRange] = []
+    /// The field in which they say it.
+    package var forwardingField = ForwardingField.xForwardedFor
+    /// Whether connections from them begin with a PROXY header. One without is closed: there is no way
+    /// to tell a missing header from a client's own bytes.
+    package var readsProxyHeaders = false
+    /// Whether answers of 1 KiB and more are compressed for clients that take gzip. Not where answers
+    /// hold a secret beside what the client sent: their length would tell of it (BREACH).
+    package var compressesAnswers = true
     /// What the listener proves itself with: all its connections speak TLS then. Nil: none does.
     package var tls: TLSCredentials?
     package var http: HTTPLimits = HTTPLimits()
     package var webSocket: WebSocketLimits = WebSocketLimits()
-    /// From accept to the end of the TLS handshake.
+    /// From accept to the end of the PROXY header and the TLS handshake.
     package var handshakeTimeout: Duration = .seconds(10)
     /// From the first byte of a request to the end of its head.
     package var headerTimeout: Duration = .seconds(10)

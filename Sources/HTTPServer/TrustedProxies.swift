@@ -13,14 +13,25 @@ struct Peer: Hashable, Sendable {
     var isSecure = false
 }
 
-/// The proxies whose word about a client's address is taken.
-///
-/// Only `X-Forwarded-For` is read. A proxy that writes it as a rule hands a `Forwarded` field of the
-/// client on untouched, and the other way round; a server that believes both believes the client.
+/// Who a request comes from, as far as those say it who are believed.
+struct Origin: Hashable, Sendable {
+    /// Numeric, without port.
+    var address: String
+    /// Whether the client spoke TLS with the first of the proxies. False says nothing.
+    var isSecure = false
+    /// The `host` field that the first of the proxies got, where it is told.
+    var host: String?
+}
+
+/// The proxies whose word about a client is taken, in the one field that they write.
 struct TrustedProxies: Sendable {
     private let ranges: [NetworkRange]
+    private let field: ForwardingField
 
-    init(_ ranges: [NetworkRange]) { self.ranges = ranges }
+    init(_ ranges: [NetworkRange], field: ForwardingField = .xForwardedFor) {
+        self.ranges = ranges
+        self.field = field
+    }
 
     func peer(_ address: String) -> Peer {
         guard !ranges.isEmpty, let number = IPAddress(address) else {
@@ -29,7 +40,56 @@ struct TrustedProxies: Sendable {
         return Peer(address: address, isProxy: trusts(number))
     }
 
-    /// The address a request comes from, numeric and without port.
+    /// The peer that a proxy's PROXY header names. Nil: the proxy itself, `peer`.
+    func peer(_ header: ProxyHeader) -> Peer? {
+        guard let source = header.source?.unmapped else { return nil }
+        return Peer(
+            address: source.description, isProxy: trusts(source), isSecure: header.isSecure)
+    }
+
+    /// Who a request over a connection from `peer` comes from.
+    func origin(of peer: Peer, _ fields: HTTPFields) -> Origin {
+        guard peer.isProxy else { return Origin(address: peer.address) }
+        switch field {
+        case .xForwardedFor:
+            // Only `https` is believed: a proxy behind the one that ends TLS says truly `http`, of a hop
+            // that is not the client's.
+            let last = fields.all("x-forwarded-proto").last?.split(separator: ",").last
+            return Origin(
+                address: client(of: peer, fields),
+                isSecure: last.map(TrustedProxies.trimmed)?.lowercased() == "https")
+        case .forwarded: return forwarded(peer, fields.all("forwarded"))
+        }
+    }
+
+    /// As `client`, for `Forwarded`: each proxy appends an element, and the one that names the client
+    /// also says how the client reached it.
+    private func forwarded(_ peer: Peer, _ lines: [String]) -> Origin {
+        var elements: [ForwardedElement] = []
+        for line in lines {
+            // What a client wrote may be anything, and makes the proxies' own words unreadable only when
+            // it is not the grammar; then nobody has said anything.
+            guard let more = ForwardedElement.parse(line) else {
+                return Origin(address: peer.address)
+            }
+            elements += more
+        }
+        var origin = Origin(address: peer.address)
+        for element in elements.reversed() {
+            guard case .address(let address)? = element.node else {
+                // Our own proxy hides whom it was called by; how it was called, it says all the same.
+                return Origin(
+                    address: peer.address, isSecure: element.proto == "https", host: element.host)
+            }
+            origin = Origin(
+                address: address.unmapped.description, isSecure: element.proto == "https",
+                host: element.host)
+            if !trusts(address) { return origin }
+        }
+        return origin
+    }
+
+    /// The address that `X-Forwarded-For` names, numeric and without port.
     ///
     /// Each proxy appends whom it was called by, so the list is believed from its right end to the
     /// first address that is no trusted proxy: that one was written by a proxy of ours, and whatever

@@ -18,6 +18,7 @@ package final class AlertForwarder: Sendable {
 
     private let store: NotificationStore
     private let url: String
+    private let authoritiesFile: String?
     private let credential: ServiceCredential
     private let log: Logger?
     private let now: @Sendable () -> Timestamp
@@ -25,14 +26,18 @@ package final class AlertForwarder: Sendable {
     private let isStopped = Atomic(false)
     private let thread = Mutex<WorkerThread?>(nil)
 
-    /// - Parameter url: base URL of ChatService, without a slash at its end.
+    /// - Parameters:
+    ///   - url: base URL of ChatService, without a slash at its end.
+    ///   - authoritiesFile: PEM, trusted in place of the system's.
     package init(
-        store: NotificationStore, url: String, credential: ServiceCredential, log: Logger? = nil,
+        store: NotificationStore, url: String, credential: ServiceCredential,
+        authoritiesFile: String? = nil, log: Logger? = nil,
         now: @escaping @Sendable () -> Timestamp = { SystemClock.timestamp() }
     ) {
         self.store = store
         self.url = url
         self.credential = credential
+        self.authoritiesFile = authoritiesFile
         self.log = log
         self.now = now
     }
@@ -103,7 +108,7 @@ package final class AlertForwarder: Sendable {
             fields: [
                 ("authorization", "Bearer \(token)"), ("content-type", "application/json"),
             ], body: JSONValue.object(body).bytes, connectTimeout: .seconds(2),
-            totalTimeout: .seconds(10),
+            totalTimeout: .seconds(10), authoritiesFile: authoritiesFile,
             isCancelled: { [self] in isStopped.load(ordering: .relaxed) })
         return try? perform(request).status
     }

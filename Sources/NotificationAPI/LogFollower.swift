@@ -47,6 +47,10 @@ package final class LogFollower: Sendable {
         /// The pause after an empty answer that was not held back.
         package var pollInterval: Duration = .milliseconds(250)
 
+        /// A PEM file with the authorities that the service's certificate is trusted by, in place of the
+        /// system's.
+        package var authoritiesFile: String?
+
         package init(source: LogSource, url: String) {
             self.source = source
             self.url = url
@@ -226,7 +230,7 @@ package final class LogFollower: Sendable {
                 + "&wait=\(wait)",
             fields: [("authorization", "Bearer \(token)"), ("accept", "application/json")],
             connectTimeout: .seconds(2), totalTimeout: .seconds(wait + 10),
-            maxResponseBytes: 64 << 20,
+            maxResponseBytes: 64 << 20, authoritiesFile: configuration.authoritiesFile,
             isCancelled: { [self] in isStopped.load(ordering: .relaxed) })
         let response: Response
         do throws(HTTPClientError) {

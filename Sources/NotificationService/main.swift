@@ -74,10 +74,11 @@ ServiceHost.run(
         }
 
     let issuer = settings[NotificationSettings.issuer]
-    let authority = TokenAuthority(
-        .init(
-            url: authURL, issuer: issuer.isEmpty ? authURL : issuer, audience: "notification",
-            clientID: "notification-service", secret: secret.exposed), log: log)
+    var link = TokenAuthority.Configuration(
+        url: authURL, issuer: issuer.isEmpty ? authURL : issuer, audience: "notification",
+        clientID: "notification-service", secret: secret.exposed)
+    link.authoritiesFile = context.authoritiesFile
+    let authority = TokenAuthority(link, log: log)
     func credential(_ audience: String, _ scope: String) -> ServiceCredential {
         ServiceCredential(
             token: { try? authority.serviceToken(audience: audience, scope: scope) },
@@ -96,10 +97,14 @@ ServiceHost.run(
         store: store, sender: sender, metrics: DeliveryMetrics(context.metrics),
         report: { DeliveryLog.write($0, to: log) })
     let forwarder = AlertForwarder(
-        store: store, url: chatURL, credential: credential("chat", "internal:alert"), log: log)
-    let followers = [(LogSource.chat, chatURL), (LogSource.auth, authURL)].map { source, url in
-        LogFollower(
-            .init(source: source, url: url), store: store,
+        store: store, url: chatURL, credential: credential("chat", "internal:alert"),
+        authoritiesFile: context.authoritiesFile, log: log)
+    let followers = [(LogSource.chat, chatURL), (LogSource.auth, authURL)].map {
+        (source, url) -> LogFollower in
+        var following = LogFollower.Configuration(source: source, url: url)
+        following.authoritiesFile = context.authoritiesFile
+        return LogFollower(
+            following, store: store,
             credential: credential(source.rawValue, "internal:log"), bus: bus,
             metrics: context.metrics, log: log, wakeEngine: { engine.wake() })
     }

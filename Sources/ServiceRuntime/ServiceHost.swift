@@ -5,6 +5,7 @@ package import Logging
 package import Metrics
 internal import Reactor
 internal import Synchronization
+internal import TLS
 
 /// What a service is built from.
 package struct ServiceContext: Sendable {
@@ -12,6 +13,17 @@ package struct ServiceContext: Sendable {
     /// Labelled with the service's short name.
     package let logger: Logger
     package let metrics: MetricsRegistry
+    /// What TLS_CERT_FILE and TLS_KEY_FILE hold; nil when the service speaks plain HTTP.
+    var tls: TLSCredentials?
+
+    /// The authorities to trust in calls to our other services; nil for the system's.
+    package var authoritiesFile: String? {
+        let path = settings[CommonSettings.authorities]
+        return path.isEmpty ? nil : path
+    }
+
+    /// Whether the service speaks HTTPS itself.
+    package var isSecure: Bool { tls != nil }
 
     /// How the server listens: host, port, trusted proxies and limits as the common options say.
     /// Without limits when `UNLIMITED` is set.
@@ -21,6 +33,9 @@ package struct ServiceContext: Sendable {
         var configuration = ServerConfiguration(
             host: settings[CommonSettings.host], port: port, loops: loops, workers: workers)
         configuration.trustedProxies = settings[CommonSettings.trustedProxies]
+        configuration.forwardingField = settings[CommonSettings.forwardedField]
+        configuration.readsProxyHeaders = settings[CommonSettings.proxyProtocol]
+        configuration.tls = tls
         if settings[CommonSettings.unlimited] { configuration.maxConnectionsPerAddress = nil }
         return configuration
     }
@@ -109,8 +124,11 @@ package enum ServiceHost {
             format: settings[CommonSettings.logFormat], level: settings[CommonSettings.logLevel])
         let metrics = MetricsRegistry()
         ProcessMetrics.register(in: metrics)
-        let context = ServiceContext(
-            settings: settings, logger: Logger(label: name), metrics: metrics)
+        let context = context(settings, name: name, program, metrics)
+        if let credentials = context.tls {
+            Signals.prepareHangUps()
+            CertificateKeeper.watch(credentials, context.logger, metrics)
+        }
         if settings[supervised] { stopWhenInputEnds() }
         if settings[CommonSettings.unlimited] {
             context.logger.warning("rate and connection limits are OFF: for load tests only")
@@ -126,6 +144,26 @@ package enum ServiceHost {
             exit(1)
         }
         exit(0)
+    }
+
+    /// What can be told of the common options before anything is built.
+    private static func context(
+        _ settings: Settings, name: String, _ program: Settings.Program, _ metrics: MetricsRegistry
+    ) -> ServiceContext {
+        do throws(SettingProblem) {
+            if settings[CommonSettings.proxyProtocol],
+                settings[CommonSettings.trustedProxies].isEmpty
+            {
+                throw SettingProblem(
+                    "PROXY_PROTOCOL needs TRUSTED_PROXIES: nobody else is believed")
+            }
+            return ServiceContext(
+                settings: settings, logger: Logger(label: name), metrics: metrics,
+                tls: try CertificateKeeper.load(settings))
+        } catch {
+            StandardStreams.error("\(program.name): \(error.reason)\n")
+            exit(Settings.usageExitCode)
+        }
     }
 
     private static func serve(
@@ -146,7 +184,7 @@ package enum ServiceHost {
             "listening",
             metadata: [
                 "host": "\(parts.server.host)", "port": "\(server.port)",
-                "version": "\(Build.version)",
+                "scheme": parts.server.tls == nil ? "http" : "https", "version": "\(Build.version)",
             ])
 
         let signal = Signals.waitForStop()

@@ -20,6 +20,18 @@ package enum Signals {
         signal(SIGPIPE, SIG_IGN)
     }
 
+    /// Blocks SIGHUP too, for `waitForHangUp`. Before any other thread starts.
+    package static func prepareHangUps() {
+        var signals = hangUp()
+        pthread_sigmask(SIG_BLOCK, &signals, nil)
+    }
+
+    /// Waits on the calling thread for SIGHUP, `timeout` at most.
+    /// - Returns: whether it came.
+    package static func waitForHangUp(timeout: Duration) -> Bool {
+        wait(for: hangUp(), timeout: timeout) != nil
+    }
+
     /// Waits on the calling thread for the first of the two signals.
     /// - Returns: its number.
     package static func waitForStop() -> Int32 {
@@ -33,7 +45,11 @@ package enum Signals {
     /// Waits on the calling thread for one of the two signals, `timeout` at most.
     /// - Returns: its number; nil when none came in time.
     package static func waitForStop(timeout: Duration) -> Int32? {
-        var signals = stops()
+        wait(for: stops(), timeout: timeout)
+    }
+
+    private static func wait(for signals: sigset_t, timeout: Duration) -> Int32? {
+        var signals = signals
         let (seconds, attoseconds) = timeout.components
         var time = timespec(tv_sec: Int(seconds), tv_nsec: Int(attoseconds / 1_000_000_000))
         let number = sigtimedwait(&signals, nil, &time)
@@ -47,6 +63,13 @@ package enum Signals {
 
     /// Sends this process SIGTERM: how a part that cannot go on asks for an orderly end.
     package static func requestStop() { kill(getpid(), SIGTERM) }
+
+    private static func hangUp() -> sigset_t {
+        var signals = sigset_t()
+        sigemptyset(&signals)
+        sigaddset(&signals, SIGHUP)
+        return signals
+    }
 
     private static func stops() -> sigset_t {
         var signals = sigset_t()

@@ -73,6 +73,9 @@ package final class TokenAuthority: Sendable {
         /// How long AuthService may be silent before no new token is taken. The long poll returns
         /// every 10 s, so three are missed by then.
         package var maxStaleness: Duration
+        /// A PEM file with the authorities that AuthService's certificate is trusted by, in place of
+        /// the system's.
+        package var authoritiesFile: String?
 
         package init(
             url: String, issuer: String, audience: String, clientID: String, secret: String,

@@ -50,6 +50,7 @@ struct TokenAuthorityLink: Sendable {
                 method: call.method, url: configuration.url + call.target, fields: fields,
                 body: body.map { Array($0.utf8) }, connectTimeout: .seconds(2),
                 totalTimeout: call.timeout, maxResponseBytes: 4 << 20,
+                authoritiesFile: configuration.authoritiesFile,
                 isCancelled: call.isCancelled)
             do throws(HTTPClientError) {
                 let response = try perform(request)

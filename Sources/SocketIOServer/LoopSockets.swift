@@ -74,6 +74,7 @@ package final class LoopSockets: StreamHandler {
 
     package func claims(path: String) -> Bool { engine?.claims(path: path) ?? false }
     package func accept(_ exchange: Exchange) { engine?.accept(exchange) }
+    package func bodyTooLarge(query: String) { engine?.bodyTooLarge(query: query) }
     package func turnEnds() { engine?.turnEnds() }
     package func drain() { engine?.drain() }
     package func end() { engine?.end() }

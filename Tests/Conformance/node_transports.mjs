@@ -4,6 +4,7 @@
 // client is installed from npm its own Node build needs none of them.
 import { createRequire } from 'node:module'
 import http from 'node:http'
+import https from 'node:https'
 
 const require = createRequire(import.meta.url)
 const root = new URL('../../services/frontend/node_modules/', import.meta.url).pathname
@@ -31,9 +32,11 @@ class Request {
   setDisableHeaderCheck() {}
 
   send(body) {
-    const options = { method: this.method, headers: this.#headers, agent: Request.agent }
+    const isSecure = this.url.startsWith('https:')
+    const agent = isSecure ? Request.secureAgent : Request.agent
+    const options = { method: this.method, headers: this.#headers, agent }
     if (body) options.headers['content-length'] = Buffer.byteLength(body)
-    this.request = http.request(this.url, options, (response) => {
+    this.request = (isSecure ? https : http).request(this.url, options, (response) => {
       this.response = response
       response.setEncoding('utf8')
       response.on('data', (text) => (this.responseText += text))
@@ -56,6 +59,7 @@ class Request {
   }
 }
 Request.agent = new http.Agent({ keepAlive: true })
+Request.secureAgent = new https.Agent({ keepAlive: true })
 
 /** As much of it as base64 of a message takes. */
 class Reader {

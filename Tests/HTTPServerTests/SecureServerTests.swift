@@ -3,6 +3,7 @@ import Glibc
 import HTTP1
 import Metrics
 import Reactor
+import Synchronization
 import TLS
 import TestSupport
 import Testing
@@ -25,9 +26,18 @@ final class LoopEcho: StreamHandler {
         func drained(_ channel: WebSocketChannel) {}
     }
 
-    func claims(path: String) -> Bool { path == "/ws" || path == "/loop" }
+    func claims(path: String) -> Bool { ["/ws", "/loop", "/away"].contains(path) }
 
     func accept(_ exchange: Exchange) {
+        if exchange.request.path == "/away" {
+            guard let next = Neighbour.port.withLock({ $0 }) else {
+                return exchange.respond(
+                    .text("here \(exchange.request.isSecure) \(exchange.request.body.count)"))
+            }
+            Neighbour.port.withLock { $0 = nil }
+            exchange.handOver { detached, _ in next.adopt(detached, onLoop: 0) }
+            return
+        }
         if exchange.request.path == "/loop" {
             let wanted = Int(exchange.request.queryValue("index") ?? "") ?? 0
             guard wanted == server.loop.index else { return exchange.handOver(toLoop: wanted) }
@@ -42,6 +52,71 @@ final class LoopEcho: StreamHandler {
     func turnEnds() {}
     func drain() {}
     func end() {}
+}
+
+/// Stands for another process: a server of its own, to which one connection is handed over.
+private enum Neighbour {
+    static let port = Mutex<Server?>(nil)
+}
+
+@Suite(.serialized) struct DetachTests {
+    @Test(arguments: [false, true])
+    func aConnectionGoesToAnotherServerWithItsRequestAndStays(isSecure: Bool) throws {
+        let folder = try TemporaryDirectory()
+        let made = try TestCertificate(in: folder)
+        let credentials = try TLSCredentials([
+            CertificateFiles(certificate: made.certificate, key: made.key)
+        ])
+        func routes(_ router: inout Router) {
+            router.on(
+                "GET", "/large",
+                .immediate { _ in
+                    HTTPResponse(status: 200, body: Array(repeating: 7, count: 2_000_000))
+                })
+        }
+        let first = try Running(
+            { if isSecure { $0.tls = credentials } }, streams: { LoopEcho($0) }, routes: routes)
+        let second = try Running(streams: { LoopEcho($0) }, routes: routes)
+        Neighbour.port.withLock { $0 = second.server }
+        let peer = TLSPeer()
+        let raw = RawClient(port: first.port)
+        func exchange(until isDone: ([UInt8]) -> Bool) -> [UInt8] {
+            var all: [UInt8] = []
+            while !isDone(all) {
+                if isSecure { raw.send(peer.take()) }
+                let bytes = raw.read()
+                if bytes.isEmpty { break }
+                if isSecure {
+                    peer.feed(bytes)
+                    all += peer.read()
+                } else {
+                    all += bytes
+                }
+            }
+            return all
+        }
+        func say(_ text: String) {
+            if isSecure { peer.write(Array(text.utf8)) } else { raw.send(text) }
+        }
+        if isSecure { _ = exchange { _ in peer.isEstablished } }
+        say(
+            "POST /away HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n"
+        )
+        let answer = exchange { String(decoding: $0, as: UTF8.self).hasSuffix(" 3") }
+        #expect(String(decoding: answer, as: UTF8.self).hasSuffix("here \(isSecure) 3"))
+        #expect(second.server.admission.count == 1)
+        #expect(first.server.admission.count == (isSecure ? 1 : 0))
+
+        // It lives on, both ways, also with more than the kernel holds.
+        say("GET /large HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        let large = exchange { _ in false }
+        #expect(large.suffix(2_000_000).allSatisfy { $0 == 7 })
+        #expect(large.count > 2_000_000)
+        #expect(raw.hasEnded)
+        if isSecure { #expect(peer.sawClose) }
+        raw.shutdownWrite()
+        #expect(eventually { first.server.admission.count + second.server.admission.count == 0 })
+    }
 }
 
 @Suite struct SecureServerTests {

@@ -42,6 +42,8 @@ int clinux_accept(int listener, char *address, size_t capacity);
 intptr_t clinux_send(int fd, const void *bytes, size_t count);
 /// recv() with MSG_DONTWAIT.
 intptr_t clinux_recv(int fd, void *bytes, size_t count);
+/// A pair of connected stream sockets, non-blocking and close-on-exec.
+int clinux_socketpair(int *one, int *other);
 int clinux_close(int fd);
 int clinux_shutdown_write(int fd);
 void clinux_thread_name(const char *name);
