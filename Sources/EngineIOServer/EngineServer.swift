@@ -169,8 +169,11 @@ package final class EngineServer: StreamHandler {
     package func bodyTooLarge(query: String) {
         guard let sid = EngineQuery.parse(query).sid else { return }
         if let session = sessions[sid] { return session.close(.protocolError) }
-        guard let owner = EngineServer.owner(of: sid), owner != loop.index else { return }
-        server.onStreams(ofLoop: owner) { $0.bodyTooLarge(query: query) }
+        // A session of another process goes on until its heartbeat ends it: the body was refused here.
+        guard let owner = SessionOwner(of: sid), owner.instance == configuration.instance,
+            owner.loop != loop.index
+        else { return }
+        server.onStreams(ofLoop: owner.loop) { $0.bodyTooLarge(query: query) }
     }
 
     package func turnEnds() {
