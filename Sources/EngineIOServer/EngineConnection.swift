@@ -84,6 +84,20 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
             now: server.loop.now, firstPing: firstPing)
     }
 
+    /// What python-engineio takes in one payload (`Payload.max_decode_packets`); one more ends its
+    /// session.
+    private static let packetsPerPoll = 16
+
+    /// Whether the official JavaScript client opened the session, told from the request: it writes
+    /// `EIO` before `transport` in its query; python-engineio writes it behind, always.
+    package var isOfficialClient: Bool {
+        for pair in query.utf8.split(separator: UInt8(ascii: "&")) {
+            if pair.starts(with: "EIO=".utf8) { return true }
+            if pair.starts(with: "transport=".utf8) { return false }
+        }
+        return false
+    }
+
     /// Which transport carries the session now.
     package var transport: Transport { engine.transport }
 
@@ -207,7 +221,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
         isQueued = false
         if let poll, !queue.isEmpty {
             self.poll = nil
-            poll.respond(server.payload(queue.take(), for: poll.request))
+            let packets = isOfficialClient ? Int.max : EngineConnection.packetsPerPoll
+            poll.respond(server.payload(queue.take(atMost: packets), for: poll.request))
         }
         if wantsDrained, queue.isEmpty {
             wantsDrained = false

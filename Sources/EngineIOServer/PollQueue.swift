@@ -37,11 +37,20 @@ struct PollQueue {
     /// Adds a binary message.
     mutating func append(binary payload: [UInt8]) { append(binary: payload.span) }
 
-    /// Takes the body.
-    mutating func take() -> [UInt8] {
-        let body = body
-        self = PollQueue()
-        return body
+    /// Takes the body, or so much of it as that many packets are.
+    mutating func take(atMost packets: Int = .max) -> [UInt8] {
+        guard ends.count > packets else {
+            let body = body
+            self = PollQueue()
+            return body
+        }
+        let end = ends[packets - 1].offset
+        let taken = Array(body[..<end])
+        // The separator goes with what is taken.
+        body.removeFirst(end + 1)
+        ends.removeFirst(packets)
+        for index in ends.indices { ends[index].offset -= end + 1 }
+        return taken
     }
 
     /// Takes the packets one by one.

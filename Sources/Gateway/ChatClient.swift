@@ -120,7 +120,7 @@ final class ChatClient: SocketHandler {
         expiresAt = claims.expiresAt
         bucket = chat.gateway.limiter?.bucket(of: actor.id)
         socket.keepsOffset =
-            wantsOffset ?? (privateID != nil || OffsetSupport.isLikely(query: socket.query))
+            wantsOffset ?? (privateID != nil || socket.isOfficialClient)
         let former = privateID.flatMap {
             chat.gateway.recovery.socketID(of: $0, user: claims.subject)
         }

@@ -51,6 +51,8 @@ final class Connection: DescriptorHandler, TimerTarget {
     private var closesAfterFlush = false
     /// Whether parsing waits for the peer to read what it has asked for.
     private var isStalled = false
+    /// Whether parsing goes on in the next turn.
+    private var isPaused = false
 
     private var deadline = Instant.distantFuture
     private var timer: (id: TimerID, at: Instant)?
@@ -74,6 +76,9 @@ final class Connection: DescriptorHandler, TimerTarget {
     /// Bytes of a body that is compressed on the loop: a few milliseconds' worth. Handlers that block
     /// have theirs compressed on their own thread, whatever its size.
     private static let compressedBytes = 256 * 1024
+    /// Messages parsed in one go. One read may bring ten thousand tiny frames; the other connections'
+    /// turn comes in between.
+    private static let stepsPerTurn = 128
     /// Unsent bytes past which nothing more is read or parsed, so that a peer that asks and never reads
     /// holds this much and one answer, not whatever its requests multiply into.
     private static let unsentBytes = 256 * 1024
@@ -252,12 +257,19 @@ final class Connection: DescriptorHandler, TimerTarget {
     /// Parses what was read before and waited.
     func consumeUnread() {
         guard !unread.isEmpty else { return }
+        let wasPaused = isPaused
+        isPaused = false
         var bytes = unread
         unread = []
         let used = bytes.withUnsafeMutableBytes { consume($0) }
-        guard used < bytes.count, phase != .closed, phase != .draining else { return }
-        bytes.removeFirst(used)
-        unread = unread.isEmpty ? bytes : bytes + unread
+        guard phase != .closed, phase != .draining else { return }
+        if used < bytes.count {
+            bytes.removeFirst(used)
+            unread = unread.isEmpty ? bytes : bytes + unread
+        }
+        if wasPaused, !isPaused, !isStalled, phase != .answering {
+            watch(interest.union(.readable))
+        }
     }
 
     /// Parses as far as the bytes and the phase allow.
@@ -266,11 +278,17 @@ final class Connection: DescriptorHandler, TimerTarget {
         isParsing = true
         defer { isParsing = false }
         var used = 0
+        var steps = 0
         while used <= bytes.count {
             if unsent > Connection.unsentBytes {
                 stall()
                 return used
             }
+            if steps >= Connection.stepsPerTurn, used < bytes.count {
+                pause()
+                return used
+            }
+            steps += 1
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[used...])
             switch phase {
             case .http:
@@ -283,6 +301,14 @@ final class Connection: DescriptorHandler, TimerTarget {
             }
         }
         return used
+    }
+
+    /// Leaves the rest for the next turn.
+    private func pause() {
+        guard phase == .http || phase == .webSocket else { return }
+        isPaused = true
+        watch(interest.subtracting(.readable))
+        parseLater()
     }
 
     /// Asks nothing more of a peer that does not read.

@@ -83,6 +83,10 @@ package final class Socket {
     package var handshake: SocketHandshake? { connection?.handshake }
     /// The query of the request that opened the session.
     package var query: String { connection?.engine?.query ?? "" }
+    /// Whether the official JavaScript client is at the other end, as far as its request tells. It keeps
+    /// recovery offsets without a word; python-socketio hands them to the application as one argument
+    /// too many.
+    package var isOfficialClient: Bool { connection?.engine?.isOfficialClient ?? false }
     /// The client's address.
     package var address: String { connection?.engine?.address ?? "" }
     /// Which transport carries it now; nil once it is closed.

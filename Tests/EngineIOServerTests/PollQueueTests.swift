@@ -53,4 +53,32 @@ import Testing
         let all = packets(&queue)
         #expect(all == ["text 4a\u{1E}b", "text 4c"])
     }
+
+    @Test(arguments: 1...5)
+    func isTakenInPieces(_ count: Int) throws {
+        var queue = PollQueue()
+        for number in 0..<4 { queue.append(text: Array("4\(number)".utf8)) }
+        queue.append(binary: [1, 2, 3, 4])
+        var pieces: [String] = []
+        while !queue.isEmpty {
+            let piece = String(decoding: queue.take(atMost: count), as: UTF8.self)
+            #expect(piece.split(separator: "\u{1E}").count <= count)
+            pieces.append(piece)
+        }
+        #expect(pieces.joined(separator: "\u{1E}") == "40\u{1E}41\u{1E}42\u{1E}43\u{1E}bAQIDBA==")
+    }
+
+    @Test func whatIsLeftOfAPieceIsTakenApartToo() throws {
+        var queue = PollQueue()
+        for packet in ["4a", "4b", "4c"] { queue.append(text: Array(packet.utf8)) }
+        _ = queue.take(atMost: 2)
+        queue.append(text: Array("4d".utf8))
+        var left: [String] = []
+        for packet in queue.takePackets() {
+            if case .text(let bytes) = packet {
+                left.append(String(decoding: bytes, as: UTF8.self))
+            }
+        }
+        #expect(left == ["4c", "4d"])
+    }
 }

@@ -130,6 +130,34 @@ private enum Link: Sendable, CaseIterable {
         #expect(client.next() == "42[\"echoed\",1,\"Я\",{\"a\":[null]}]")
     }
 
+    /// More than one turn's share of a connection, in one write: all of it is answered, in order.
+    @Test func aFloodOfEventsIsAnsweredWhole() throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.webSocket(port: harness.port)
+        client.enter()
+        let events = (0..<1000).map { "42\($0)[\"5\"]" }
+        client.send(all: events)
+        for number in 0..<1000 { #expect(client.next() == "43\(number)[\"five\"]") }
+        client.send("427[\"echo\"]")
+        #expect(client.next() == "437[]")
+    }
+
+    /// python-engineio ends the session over a payload of more than 16 packets; the official client,
+    /// told by its query, takes any number.
+    @Test(arguments: [("EIO=4&transport=polling", 40), ("transport=polling&EIO=4", 16)])
+    func aPollHoldsWhatItsClientTakes(_ query: String, _ count: Int) throws {
+        let harness = try SocketServerHarness()
+        let client = WireClient.polling(port: harness.port, query: query)
+        client.enter()
+        let events = (0..<40).map { "42\($0)[\"5\"]" }
+        client.send(events.joined(separator: "\u{1E}"))
+        let body = client.request("GET", sid: client.sid).body
+        #expect(body.split(separator: "\u{1E}").count == count)
+        var answers = body.split(separator: "\u{1E}").map(String.init)
+        while answers.count < 40, let packet = client.next() { answers.append(packet) }
+        #expect(answers == (0..<40).map { "43\($0)[\"five\"]" })
+    }
+
     @Test func onlyTheFirstAnswerCounts() throws {
         let harness = try SocketServerHarness()
         let client = WireClient.webSocket(port: harness.port)

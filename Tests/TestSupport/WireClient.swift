@@ -12,6 +12,8 @@ package final class WireClient {
 
     private let port: Int
     private let link: Link
+    /// The query of polling requests, without the session's id.
+    private let query: String
     /// The Engine.IO session's id; empty when the server refused to open one.
     package private(set) var sid = ""
     /// Packets received and not yet taken, Engine.IO type included.
@@ -31,9 +33,10 @@ package final class WireClient {
     /// Whether the server closed the WebSocket, as opposed to having been silent.
     package private(set) var hasEnded = false
 
-    private init(port: Int, link: Link) {
+    private init(port: Int, link: Link, query: String = "EIO=4&transport=polling") {
         self.port = port
         self.link = link
+        self.query = query
     }
 
     /// Opens a WebSocket and, without `sid`, a session on it.
@@ -55,8 +58,10 @@ package final class WireClient {
     }
 
     /// Opens a session by polling.
-    package static func polling(port: Int) -> WireClient {
-        let client = WireClient(port: port, link: .polling)
+    package static func polling(
+        port: Int, query: String = "EIO=4&transport=polling"
+    ) -> WireClient {
+        let client = WireClient(port: port, link: .polling, query: query)
         client.inbox = client.poll()
         client.readOpen()
         return client
@@ -74,7 +79,7 @@ package final class WireClient {
         head: String, body: String
     ) {
         let raw = RawClient(port: port)
-        let query = "EIO=4&transport=polling" + (sid.map { "&sid=\($0)" } ?? "")
+        let query = query + (sid.map { "&sid=\($0)" } ?? "")
         var text = "\(method) /socket.io/?\(query) HTTP/1.1\r\nHost: x\r\n"
         if let body {
             text +=
@@ -96,6 +101,14 @@ package final class WireClient {
         switch link {
         case .polling: _ = request("POST", sid: sid, body: packet)
         case .webSocket(let raw): raw.send(WireClient.frame(packet))
+        }
+    }
+
+    /// Sends Engine.IO packets in one write.
+    package func send(all packets: [String]) {
+        switch link {
+        case .polling: send(packets.joined(separator: "\u{1E}"))
+        case .webSocket(let raw): raw.send(packets.flatMap(WireClient.frame))
         }
     }
 
