@@ -154,10 +154,12 @@ final class Connection: DescriptorHandler, TimerTarget {
 
     private func readProxyHeader(_ bytes: UnsafeMutableRawBufferPointer) {
         unread.append(contentsOf: bytes)
+        let arrived = unread
         let header: ProxyHeader
         let consumed: Int
         do throws(ProxyHeader.Failure) {
-            guard case .header(let found, let count) = try ProxyHeader.parse(unread.span) else {
+            let span = arrived.span
+            guard case .header(let found, let count) = try ProxyHeader.parse(span) else {
                 return
             }
             (header, consumed) = (found, count)
@@ -176,7 +178,7 @@ final class Connection: DescriptorHandler, TimerTarget {
         } else {
             peer.isSecure = header.isSecure
         }
-        var rest = Array(unread[consumed...])
+        var rest = Array(arrived[consumed...])
         unread = []
         let isPlain = server.configuration.tls == nil
         if isPlain {
