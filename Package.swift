@@ -2,17 +2,18 @@
 // SPDX-License-Identifier: MIT
 import PackageDescription
 
-let strict: [SwiftSetting] = [
-    .swiftLanguageMode(.v6),
-    .enableUpcomingFeature("ExistentialAny"),
-    .enableUpcomingFeature("MemberImportVisibility"),
-    .enableUpcomingFeature("InternalImportsByDefault"),
-    .treatAllWarnings(as: .error),
-    // Measured in docs: exclusivity checks cost up to ten times on class properties of the hot path.
-    .unsafeFlags(
-        ["-enforce-exclusivity=unchecked", "-cross-module-optimization"],
-        .when(configuration: .release)),
-]
+let strict: [SwiftSetting] =
+    [
+        .swiftLanguageMode(.v6),
+        .enableUpcomingFeature("ExistentialAny"),
+        .enableUpcomingFeature("MemberImportVisibility"),
+        .enableUpcomingFeature("InternalImportsByDefault"),
+        .treatAllWarnings(as: .error),
+        // Measured in docs: exclusivity checks cost up to ten times on class properties of the hot path.
+        .unsafeFlags(
+            ["-enforce-exclusivity=unchecked", "-cross-module-optimization"],
+            .when(configuration: .release)),
+    ]
     // Defects on demand, for the checker to find (scripts/chaos.sh --planted). Never in a release.
     + (Context.environment["PLANTED_BUGS"] == "1" ? [.define("PLANTED_BUGS")] : [])
 
@@ -128,7 +129,8 @@ let package = Package(
         library(
             "Bus",
             [
-                "Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics", "Instances",
+                "Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics",
+                "Instances",
                 deque,
             ]),
         library(
