@@ -39,6 +39,7 @@ final class Cluster: Sendable {
     let hasFakeClock: Bool
     private let auth = Mutex<Program?>(nil)
     private let chats: Mutex<[Program?]>
+    private let draining = Mutex<Set<Int>>([])
     private let found = Mutex<[Accident]>([])
     private let provisioner = Mutex<AccountProvisioner?>(nil)
 
@@ -144,8 +145,17 @@ final class Cluster: Sendable {
 
     func signalChat(_ instance: Int, _ signal: Int32) { chat(instance)?.send(signal: signal) }
 
+    /// Asks an instance to stop, once it is far enough to hear it: a program that has only just been
+    /// started dies of SIGTERM like any other.
+    func drainChat(_ instance: Int) {
+        _ = eventually(within: .seconds(10)) { (try? get(chatURL(instance) + "/readyz")) != nil }
+        draining.withLock { _ = $0.insert(instance) }
+        signalChat(instance, SIGTERM)
+    }
+
     /// Waits for the end of an instance that was asked to stop.
     func waitForDrain(_ instance: Int) {
+        defer { draining.withLock { _ = $0.remove(instance) } }
         guard let program = chat(instance) else { return }
         switch program.wait(within: .seconds(40)) {
         case .exited(0): break
@@ -162,7 +172,9 @@ final class Cluster: Sendable {
     /// Looks for instances that have ended by themselves, notes it, and starts them again.
     func supervise() throws {
         for instance in chatPorts.indices {
-            guard let program = chat(instance), let end = program.ended else { continue }
+            guard !draining.withLock({ $0.contains(instance) }), let program = chat(instance),
+                let end = program.ended
+            else { continue }
             note("instance \(instance) ended by itself with \(end): \(program.lastLines)")
             try startChat(instance)
         }

@@ -80,7 +80,7 @@ final class Injector: Sendable {
         case (.killBoth, true): for instance in [0, 1] { try cluster.startChat(instance) }
         case (.pause, false): cluster.signalChat(fault.instance, SIGSTOP)
         case (.pause, true): cluster.signalChat(fault.instance, SIGCONT)
-        case (.drain, false): cluster.signalChat(fault.instance, SIGTERM)
+        case (.drain, false): cluster.drainChat(fault.instance)
         case (.drain, true):
             cluster.waitForDrain(fault.instance)
             try cluster.startChat(fault.instance)
