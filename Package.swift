@@ -219,7 +219,7 @@ let package = Package(
         tests("TLS", ["Bytes"]),
         tests("Metrics", ["Bytes"]),
         tests("Chaos", ["JSON"]),
-        tests("chatctl", ["Bytes", "JSON"]),
+        tests("chatctl", ["Bytes", "JSON", "ChatCore", "Store", arguments]),
         tests("Reactor", ["Bytes", "Timing"]),
         tests(
             "HTTPServer",

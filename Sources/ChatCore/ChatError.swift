@@ -44,6 +44,9 @@ package struct ChatError: Error, Hashable, Sendable {
     /// The queue to the writer is full.
     package static let busy = ChatError(
         .busy, "The server is busy. Try again shortly.", retryAfterMs: 250)
+    /// Another process has the log's write lock and does not let go of it.
+    package static let locked = ChatError(
+        .busy, "The server is busy. Try again shortly.", retryAfterMs: 1000)
     /// The log cannot be written now.
     package static let storageUnavailable = ChatError(
         .storageUnavailable, "Messages cannot be stored at the moment.", retryAfterMs: 1000)

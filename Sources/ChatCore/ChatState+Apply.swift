@@ -44,15 +44,25 @@ extension ChatState {
             if case .receipt(let roomSeq)? = try? entry.content() {
                 moveMark(of: actor, in: room, to: roomSeq)
             }
+        case .arrival: join(actor, room, at: rooms[Int(room)].head)
+        case .unknown: if entry.roomSeq > 0 { remember(other: entry.roomSeq, in: room) }
         }
     }
 
-    /// Remembers a repetition that lies before the snapshot the state was restored from. To be called
-    /// in `seq` order before the entries after the snapshot are applied.
+    /// Remembers a send that lies before the snapshot the state was restored from. To be called in
+    /// `seq` order, each once, before the entries after the snapshot are applied.
     package mutating func remember(
         clientID: String, of user: UserID, firstAnswer: Sent
     ) {
         window.insert(firstAnswer, clientID: clientID, user: user)
+    }
+
+    /// The same of a whole entry: nothing when it is no send with a `clientId`.
+    package mutating func remember(_ entry: LogEntry) {
+        guard entry.kind == .message, let clientID = entry.clientID else { return }
+        remember(
+            clientID: clientID, of: entry.actor,
+            firstAnswer: Sent(seq: entry.seq, roomSeq: entry.roomSeq, at: entry.at))
     }
 
     private mutating func create(_ entry: LogEntry) {

@@ -89,7 +89,9 @@ extension ChatState {
             #else
                 let isRepetitionKnown = true
             #endif
-            if isRepetitionKnown, let first = window.answer(to: clientID, of: actor.id) {
+            if isRepetitionKnown,
+                let first = window.answer(to: clientID, of: actor.id, head: head, now: now)
+            {
                 return first
             }
         }
@@ -238,8 +240,7 @@ extension ChatState {
     ) {
         guard let lobby = roomIndices[.lobby] else { preconditionFailure("the lobby is there") }
         if let user = userIndices[actor.id], rooms[Int(lobby)].members[user] != nil { return }
-        append(
-            .member, .member(.joined, actor.user), in: lobby, by: actor, at: now, into: &entries)
+        append(.arrival, .arrival, in: lobby, by: actor, at: now, into: &entries)
     }
 
     /// The room and the actor in it. A private room does not show itself to strangers.
@@ -280,8 +281,8 @@ extension ChatState {
         let entry = LogEntry(
             seq: head + 1, at: now, kind: kind, room: rooms[Int(room)].id,
             visibility: rooms[Int(room)].visibility,
-            roomSeq: kind == .receipt ? 0 : rooms[Int(room)].head + 1,
-            prev: kind == .receipt ? 0 : rooms[Int(room)].lastMessage, actor: actor.id,
+            roomSeq: kind.hasRoomSeq ? rooms[Int(room)].head + 1 : 0,
+            prev: kind.hasRoomSeq ? rooms[Int(room)].lastMessage : 0, actor: actor.id,
             actorName: actor.name, clientID: clientID, payload: content.payload)
         apply(entry)
         entries.append(entry)

@@ -33,12 +33,19 @@ package struct Limits: Hashable, Sendable {
     package var requestBurst: Int { messagesPerSecond * 5 }
     /// Events replayed to a returning client before it is told to take a snapshot instead.
     package var replayEvents = 10_000
-    /// How long a `clientId` is remembered, and the number of them remembered however old they are.
+    /// Entries of the log that may lie between a returning client's offset and the head, in whatever
+    /// rooms: a day at eleven a second. The store remembers the room of each of them (5 bytes).
+    package var replayDistance = 1_000_000
+    /// Bytes of payload replayed to a returning client before it is told to take a snapshot instead.
+    package var replayBytes = 32 << 20
+    /// How long a `clientId` is remembered, by the clock of the instance that is asked.
     package var idempotencyWindow: Duration = .seconds(86_400)
-    package var idempotencyMinimumCount = 100_000
-    /// Where memory ends the window early (about 100 bytes each): above 11 sends a second for a whole
-    /// day the window is shorter than `idempotencyWindow`, at 1,000 a second a quarter of an hour.
-    package var idempotencyMaximumCount = 1_000_000
+    /// A `clientId` among so many latest entries of the log is remembered however old it is, also if
+    /// a clock has jumped.
+    package var idempotencyMinimumEntries = 100_000
+    /// Where memory (56 bytes a send) and the time of a start end the window early: above 11 entries a
+    /// second for a whole day it is shorter than `idempotencyWindow`, at 1,000 a second 16 minutes.
+    package var idempotencyMaximumEntries = 1_000_000
 
     package init() {}
 }

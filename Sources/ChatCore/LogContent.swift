@@ -11,11 +11,13 @@ package import JSON
 /// | room | `{"action":"created" or "updated","name":"…","topic":"…","visibility":"public" or "private"}` |
 /// | member | `{"action":"joined", "left", "invited" or "removed","member":{"id":"…","name":"…"}}` |
 /// | receipt | `{"roomSeq":n}`: the mark |
+/// | arrival | `{"action":"arrived"}` |
 package enum LogContent: Hashable, Sendable {
     case message(text: String, replyTo: String?)
     case room(RoomAction, name: String, topic: String, visibility: Visibility)
     case member(MemberAction, User)
     case receipt(roomSeq: Int64)
+    case arrival
 
     package enum RoomAction: String, Hashable, Sendable { case created, updated }
     package enum MemberAction: String, Hashable, Sendable { case joined, left, invited, removed }
@@ -46,6 +48,10 @@ package enum LogContent: Hashable, Sendable {
                     name: try required(value["member"]?["name"]?.string)))
         case .receipt:
             self = .receipt(roomSeq: try required(value["roomSeq"]?.int))
+        case .arrival:
+            guard value["action"]?.string == "arrived" else { throw .syntax(offset: 0) }
+            self = .arrival
+        case .unknown: throw .syntax(offset: 0)
         }
     }
 
@@ -75,6 +81,7 @@ package enum LogContent: Hashable, Sendable {
         case .receipt(let roomSeq):
             output.append("{\"roomSeq\":")
             output.append(decimal: roomSeq)
+        case .arrival: output.append("{\"action\":\"arrived\"")
         }
         output.append(UInt8(ascii: "}"))
         return output

@@ -5,12 +5,15 @@ package import Timing
 
 extension LogEntry {
     /// The name of the event that tells clients of this entry: `message`, `room`, `member`, `receipt`.
+    /// Of what is no event for clients (`LogKind.isEvent`), the name of the kind.
     package var eventName: String {
         switch kind {
         case .message: "message"
         case .room: "room"
         case .member: "member"
         case .receipt: "receipt"
+        case .arrival: "arrival"
+        case .unknown: "unknown"
         }
     }
 
@@ -74,7 +77,7 @@ extension LogEntry {
         output.append("\",\"user\":")
         user.writeJSON(into: &output)
         output.append(",\"data\":")
-        writeEvent(into: &output)
+        if kind == .unknown { output.append("{}") } else { writeEvent(into: &output) }
         output.append(UInt8(ascii: "}"))
     }
 
@@ -86,12 +89,15 @@ extension LogEntry {
     }
 
     /// The type other services switch on: `message.created`, `member.joined`, `member.left`,
-    /// `member.invited`, `member.removed`, `room.created`, `room.updated`, `receipt.read`.
+    /// `member.invited`, `member.removed`, `room.created`, `room.updated`, `receipt.read`,
+    /// `user.arrived`; `unknown` for what only a newer version can read.
     package var type: String {
         switch kind {
         case .message: "message.created"
         case .receipt: "receipt.read"
         case .room, .member: "\(eventName).\(action)"
+        case .arrival: "user.arrived"
+        case .unknown: "unknown"
         }
     }
 

@@ -4,6 +4,9 @@ package import Timing
 
 /// What happened. Raw values are stored: never change or reuse one.
 package enum LogKind: Int, Hashable, Sendable, CaseIterable {
+    /// Written by a newer version of this program, which alone knows what it says. Keeps its place in
+    /// the order and changes nothing else. Read only, never written.
+    case unknown = 0
     case message = 1
     /// A room was created or changed.
     case room = 2
@@ -11,12 +14,22 @@ package enum LogKind: Int, Hashable, Sendable, CaseIterable {
     case member = 3
     /// Somebody has read up to a point. Has no place in the room's order (`roomSeq` 0).
     case receipt = 4
+    /// Somebody is here for the first time, and with that a member of the lobby. Has no place in the
+    /// room's order (`roomSeq` 0) and is no event for clients: a thousand newcomers at once would
+    /// otherwise be a million deliveries.
+    case arrival = 5
+
+    /// Whether clients are told of it.
+    package var isEvent: Bool { self != .arrival && self != .unknown }
+
+    /// Whether it has a place in its room's order.
+    package var hasRoomSeq: Bool { self != .receipt && self != .arrival }
 }
 
 /// One entry of the log: a fact with its place in the order of all facts.
 ///
 /// Invariants: `seq` rises strictly over the log; `roomSeq` is contiguous from 1 in each room over all
-/// entries but receipts, which carry 0.
+/// entries but receipts and arrivals, which carry 0.
 package struct LogEntry: Hashable, Sendable {
     /// The commit number: place in the whole log, from 1.
     package var seq: Int64
@@ -26,7 +39,7 @@ package struct LogEntry: Hashable, Sendable {
     package var room: RoomID
     /// The room's visibility when it happened, so that readers of the log need no projection.
     package var visibility: Visibility
-    /// Place in the room's order from 1; 0 for a receipt.
+    /// Place in the room's order from 1; 0 for a receipt or an arrival.
     package var roomSeq: Int64
     /// `seq` of the latest message of the room before this entry; 0 when there is none. History walks
     /// this chain, so it never meets anything but messages.

@@ -8,6 +8,7 @@ internal import Gateway
 internal import Glibc
 internal import HTTPServer
 internal import Instances
+internal import Logging
 internal import Metrics
 internal import ServiceRuntime
 internal import Store
@@ -81,11 +82,21 @@ ServiceHost.run(
             })
     let instance = Hex.string(SecureRandom.bytes(8))
 
+    let path = "\(directory)/chat.db"
+    let epoch = try StoreEpoch(log: path)
+    switch epoch.origin {
+    case .kept, .created: break
+    case .copied, .wentBack, .transient:
+        context.logger.warning(
+            "the log was restored or moved: clients start from a snapshot",
+            metadata: ["cause": "\(epoch.origin)", "head": "\(epoch.base)"])
+    }
+
     var configuration = GatewayConfiguration(
         instance: instance,
         engine: EngineServerConfiguration(
             origins: OriginPolicy(allowed: Set(settings[Keys.origins]))),
-        recoveryKey: try RecoveryKey.load(from: directory))
+        recoveryKey: try RecoveryKey.load(from: directory, epoch: epoch.id))
     configuration.engine.instance = mesh.number
     configuration.engine.handOver = cluster.handOver
     configuration.engine.compresses = settings[Keys.compression]
@@ -94,13 +105,13 @@ ServiceHost.run(
     configuration.isUnlimited = settings[CommonSettings.unlimited]
     let gateway = Gateway(
         configuration, authority: authority, bus: bus, metrics: context.metrics)
-    let path = "\(directory)/chat.db"
     var storage = ChatStore.Configuration()
     storage.limits = configuration.limits
     let store = try ChatStore(
-        path: path, observer: gateway, announcer: LogAnnouncer(bus: bus, instance: instance),
+        path: path, observer: gateway,
+        announcer: LogAnnouncer(bus: bus, instance: instance, epoch: epoch.id), epoch: epoch,
         configuration: storage, metrics: context.metrics)
-    let reader = ChatReader(path: path, store: store, limits: configuration.limits)
+    let reader = ChatReader(path: path, store: store)
     gateway.attach(store: store, reader: reader)
 
     var router = Router()
@@ -117,7 +128,12 @@ ServiceHost.run(
     var parts = ServiceParts(
         server: server, router: router,
         checks: [
-            HealthCheck("store") { store.isAvailable ? .ok : .failed("the log cannot be written") },
+            HealthCheck("store") {
+                store.trouble.map {
+                    .failed("\($0.trouble), for \($0.duration.components.seconds) s")
+                }
+                    ?? .ok
+            },
             HealthCheck("auth") {
                 authority.isReady ? .ok : .degraded("AuthService has not been heard of lately")
             },

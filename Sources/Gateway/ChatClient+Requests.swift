@@ -4,6 +4,7 @@ internal import ChatCore
 internal import JSON
 internal import Metrics
 internal import SocketIOServer
+internal import Store
 internal import Timing
 
 /// The events a client may send: decoded, checked for form, and handed to whoever decides.
@@ -150,7 +151,7 @@ extension ChatClient {
 
     private func submit(_ command: Command, _ ackID: Int?) {
         guard chat.submit(command, by: self, then: .acknowledge(ackID)) else {
-            return acknowledge(ackID, refused: .busy)
+            return acknowledge(ackID, refused: chat.gateway.store.busy)
         }
     }
 

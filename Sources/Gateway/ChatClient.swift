@@ -9,6 +9,7 @@ internal import Metrics
 internal import ServiceRuntime
 internal import SocketIO
 internal import SocketIOServer
+internal import Store
 internal import Timing
 
 /// One signed-in client of the chat: the main namespace's socket and what the chat knows of it.
@@ -131,7 +132,8 @@ final class ChatClient: SocketHandler {
                 then: .session(
                     after: resumes ? offset : cursor, formerID: resumes ? former : nil))
         else {
-            return refuse(ChatError.busy.code.rawValue, ChatError.busy.message)
+            let busy = chat.gateway.store.busy
+            return refuse(busy.code.rawValue, busy.message)
         }
         phase = .opening
         chat.remember(self)
@@ -153,9 +155,9 @@ final class ChatClient: SocketHandler {
             return refuse(error.code.rawValue, error.message)
         }
         for room in snapshot.rooms { socket.join(room.id.rawValue) }
-        let limit = Int64(chat.gateway.configuration.limits.replayEvents)
         guard let position, position <= snapshot.seq, position >= 0,
-            snapshot.seq - position <= limit
+            chat.gateway.reader.canReplay(
+                rooms: snapshot.rooms.map(\.id), after: position, through: snapshot.seq)
         else { return begin(snapshot, socketID: nil) }
         guard position < snapshot.seq else { return begin(snapshot, socketID: formerID) }
         phase = .recovering

@@ -148,7 +148,7 @@ package struct ChatRoutes: Sendable {
                         reply(ChatRoutes.json(json, status: status))
                     }
                 }
-                if !accepted { reply(ChatError.busy.response) }
+                if !accepted { reply(gateway.store.busy.response) }
             })
     }
 

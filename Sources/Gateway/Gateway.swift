@@ -106,7 +106,7 @@ package final class Gateway: CommitObserver, Sendable {
             switch item {
             case .entry(let entry):
                 count += 1
-                deliveries.append(.entry(entry, Publication(entry)))
+                if entry.kind.isEvent { deliveries.append(.entry(entry, Publication(entry))) }
             case .outcome(let ticket, let outcome):
                 if ticket.loop == Gateway.restLoop {
                     let reply = wiring.withLock { $0.replies.removeValue(forKey: ticket.token) }

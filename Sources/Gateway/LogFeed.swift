@@ -104,7 +104,7 @@ final class LogFeed: Sendable {
                     else { return }
                 }
                 let entries = try reader.entries(after: waiter.after, limit: waiter.limit)
-                waiter.reply(LogFeed.page(entries, after: waiter.after, head: reader.head))
+                waiter.reply(LogFeed.page(entries, after: waiter.after, reader))
             } catch {
                 waiter.reply(ChatError.storageUnavailable.response)
             }
@@ -130,12 +130,16 @@ final class LogFeed: Sendable {
         }
     }
 
-    /// - Parameter head: the log's own, which tells a reader how far behind it is; entries just read
-    ///   may be newer.
-    private static func page(_ entries: [LogEntry], after: Int64, head: Int64) -> HTTPResponse {
+    /// `head` is the log's own, which tells a reader how far behind it is; entries just read may be
+    /// newer. `epoch` says which history the numbers are of: another means that the log was restored,
+    /// and that entries after `epochBase` are others than before.
+    private static func page(
+        _ entries: [LogEntry], after: Int64, _ reader: ChatReader
+    ) -> HTTPResponse {
         var body: [UInt8] = []
-        let head = max(head, entries.last?.seq ?? 0)
-        body.append("{\"source\":\"chat\",\"after\":\(after),\"head\":\(head)")
+        let head = max(reader.head, entries.last?.seq ?? 0)
+        body.append("{\"source\":\"chat\",\"epoch\":\"\(reader.epoch.id)\"")
+        body.append(",\"epochBase\":\(reader.epoch.base),\"after\":\(after),\"head\":\(head)")
         body.append(",\"entries\":[")
         for (index, entry) in entries.enumerated() {
             if index > 0 { body.append(",") }

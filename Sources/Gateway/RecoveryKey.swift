@@ -14,6 +14,13 @@ package enum RecoveryKey {
         }
     }
 
+    /// The key for one epoch of the log: a private id from before a restore, whose offset may name
+    /// another message by now, proves nothing any more.
+    /// - Parameter epoch: `StoreEpoch.id`.
+    package static func load(from directory: String, epoch: String) throws(Unusable) -> [UInt8] {
+        HMACSHA256.sign(Array("recovery \(epoch)".utf8), key: try load(from: directory))
+    }
+
     /// Reads the key, making it first where there is none. Two instances that start at once agree:
     /// the file is made whole under another name, and only one link wins.
     package static func load(from directory: String) throws(Unusable) -> [UInt8] {

@@ -77,7 +77,8 @@ package final class LogFollower: Sendable {
         case unreachable(String)
         case refused(Int)
         case malformed
-        /// The log is shorter than what was taken in of it: its store was replaced by an older one.
+        /// The log is shorter than what was taken in of it, and names no epoch by which to tell since
+        /// when: its store was replaced by an older one.
         case wentBack
         case store(StoreError)
     }
@@ -92,6 +93,9 @@ package final class LogFollower: Sendable {
     private let isStopped = Atomic(false)
     private let state = Mutex(Status())
     private let thread = Mutex<WorkerThread?>(nil)
+    /// The epoch of the log as last heard, once one was.
+    private let epoch = Mutex<String?>(nil)
+    private let restores: Counter
     private let applied: Counter
     private let created: Counter
 
@@ -112,9 +116,16 @@ package final class LogFollower: Sendable {
         let source = configuration.source.rawValue
         applied = metrics.counter(
             "notification_entries_total", help: "Log entries taken in.", labels: ["source": source])
+        restores = metrics.counter(
+            "notification_log_restores_total",
+            help: "Times a log was found restored from a backup.", labels: ["source": source])
         created = metrics.counter(
             "notification_deliveries_total", help: "Deliveries made of log entries.",
             labels: ["source": source])
+        metrics.gauge(
+            "notification_log_watermark", help: "The last entry of the log taken in.",
+            labels: ["source": source]
+        ) { [weak self] in Double(self?.status.watermark ?? 0) }
         metrics.gauge(
             "notification_log_lag", help: "Entries of the log not taken in yet, as last seen.",
             labels: ["source": source]
@@ -209,9 +220,11 @@ package final class LogFollower: Sendable {
             state.head = max(state.head, announcement.last)
             return announcement.last <= state.watermark
         }
-        if isKnown { return true }
+        if isKnown, announcement.epoch == epoch.withLock({ $0 }) { return true }
         guard let list = (try? JSONValue(parsing: payload))?["entries"]?.array else { return false }
         let entries = list.compactMap { configuration.source.entry($0) }
+        // Of another history: only the log itself says where that begins.
+        guard announcement.epoch == epoch.withLock({ $0 }) else { return false }
         // Whether other processes' entries lie in between is not said, so count.
         guard entries.count == list.count,
             Int64(entries.count) == announcement.last - announcement.first + 1
@@ -243,6 +256,10 @@ package final class LogFollower: Sendable {
         guard let page = try? response.json(), let head = page["head"]?.int,
             let list = page["entries"]?.array
         else { throw .malformed }
+        if let named = page["epoch"]?.string, named != epoch.withLock({ $0 }) {
+            // The page was asked for by the watermark of another history: ask again by the right one.
+            return try enter(named, base: page["epochBase"]?.int ?? 0, after: after, head: head)
+        }
         guard head >= after else { throw .wentBack }
         let entries = list.compactMap { configuration.source.entry($0) }
         guard entries.count == list.count else { throw .malformed }
@@ -255,6 +272,28 @@ package final class LogFollower: Sendable {
         }
         if list.isEmpty, wait > 0, SystemClock.now() - start < .milliseconds(200) {
             pause(configuration.pollInterval)
+        }
+    }
+
+    /// The log is of an epoch that was not heard of before, at all or in this process.
+    private func enter(
+        _ named: String, base: Int64, after: Int64, head: Int64
+    ) throws(PullError) {
+        let source = configuration.source.rawValue
+        let watermark = try stored { () throws(StoreError) in
+            try store.enter(source: source, epoch: named, base: base)
+        }
+        epoch.withLock { $0 = named }
+        if watermark < after {
+            restores.increment()
+            log?.warning(
+                "the log was restored from a backup",
+                metadata: label.merging(["from": "\(after)", "to": "\(watermark)"]) { $1 })
+        }
+        state.withLock { state in
+            state.watermark = watermark
+            state.head = head
+            state.isCurrent = false
         }
     }
 

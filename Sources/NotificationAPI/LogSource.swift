@@ -33,6 +33,13 @@ package enum LogSource: String, Sendable, CaseIterable {
     ) -> SourceEntry {
         var entry = SourceEntry(
             sequence: sequence, at: at, type: nil, audience: .nobody, data: [])
+        if type == "user.arrived" {
+            // No event of the webhooks' kind: only who is in the lobby.
+            if let room = value["room"]?.string, let user = value["user"]?["id"]?.string {
+                entry.membership = .joined(room: room, user: user)
+            }
+            return entry
+        }
         guard let room = value["room"]?.string, let data = value["data"],
             EventTypes.all.contains(type), data.object != nil
         else { return entry }

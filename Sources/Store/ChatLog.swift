@@ -54,11 +54,14 @@ final class ChatLog {
         let database = try SQLiteDatabase(path: path, mode: mode)
         if mode == .readWrite {
             try database.migrate(ChatLog.migrations)
-            // Checkpoints happen on another thread (`ChatStore.tendLog`), never inside a commit.
+            // Checkpoints happen on another thread (`LogTender`), never inside a commit.
             try database.execute("PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-32768")
             insertEntry = try database.prepare(
                 "INSERT INTO log (\(ChatLog.columns)) VALUES (?,?,?,?,?,?,?,?,?,?,?)")
             insertIndex = try database.prepare("INSERT INTO room_index VALUES (?,?,?)")
+            #if DEBUG
+                DiskFaults.install(on: database)
+            #endif
         } else {
             insertEntry = nil
             insertIndex = nil
@@ -100,8 +103,7 @@ final class ChatLog {
         }
     }
 
-    /// Reads entries `after` < seq ≤ `through` in order until `body` answers false. Rows of a kind
-    /// that this version does not know are passed over.
+    /// Reads entries `after` < seq ≤ `through` in order until `body` answers false.
     func forEachEntry(
         after: Int64, through: Int64 = .max, _ body: (LogEntry) throws(StoreError) -> Bool
     ) throws(StoreError) {
@@ -109,8 +111,7 @@ final class ChatLog {
         selectAfter.bind(1, through)
         defer { selectAfter.reset() }
         while try selectAfter.step() {
-            guard let entry = entry(in: selectAfter) else { continue }
-            guard try body(entry) else { return }
+            guard try body(entry(in: selectAfter)) else { return }
         }
     }
 
@@ -147,12 +148,18 @@ final class ChatLog {
         statement.bind(2, id.span)
         var found: [LogEntry] = []
         while try statement.step() {
-            guard let entry = entry(in: statement),
-                case .member(let action, let about)? = try? entry.content(), about.id == user
-            else { continue }
-            if action != .invited { found.append(entry) }
+            let entry = entry(in: statement)
+            if ChatLog.isMove(entry, of: user) { found.append(entry) }
         }
         return found
+    }
+
+    /// Whether the entry says that the user entered or left its room.
+    static func isMove(_ entry: LogEntry, of user: UserID) -> Bool {
+        guard entry.kind == .member,
+            case .member(let action, let about)? = try? entry.content(), about.id == user
+        else { return false }
+        return action != .invited
     }
 
     /// The entry `seq`; nil when there is none.
@@ -167,10 +174,10 @@ final class ChatLog {
         try database.first("SELECT coalesce(max(seq), 0) FROM log") { $0.int64(0) } ?? 0
     }
 
-    private func entry(in row: SQLiteStatement) -> LogEntry? {
-        guard let kind = LogKind(rawValue: Int(row.int64(2))) else { return nil }
-        return LogEntry(
-            seq: row.int64(0), at: Timestamp(milliseconds: row.int64(1)), kind: kind,
+    private func entry(in row: SQLiteStatement) -> LogEntry {
+        LogEntry(
+            seq: row.int64(0), at: Timestamp(milliseconds: row.int64(1)),
+            kind: LogKind(rawValue: Int(row.int64(2))) ?? .unknown,
             room: RoomID(row.text(3)), visibility: row.int64(4) == 0 ? .public : .private,
             roomSeq: row.int64(5), prev: row.int64(6), actor: UserID(row.text(7)),
             actorName: row.text(8), clientID: row.isNull(9) ? nil : row.text(9),
@@ -301,31 +308,44 @@ final class ChatLog {
         try database.run("INSERT OR REPLACE INTO probe VALUES (1, randomblob(65536))")
     }
 
-    /// The answers to remember from before `through`: the latest `maximum` sends with a `clientId`,
-    /// as far as they are younger than `since` or among the latest `minimum`; in `seq` order. Looks
-    /// through at most four times `maximum` entries, so that a start stays a matter of seconds.
-    func firstAnswers(
-        through: Int64, since: Timestamp, minimum: Int, maximum: Int
-    ) throws(StoreError) -> [(user: UserID, clientID: String, answer: Sent)] {
-        var found: [(user: UserID, clientID: String, answer: Sent)] = []
+    /// Reads entries `after` < seq ≤ `through` in short, in order: for what is kept in memory of the
+    /// latest million. About a second for that many.
+    func forEachOutline(
+        after: Int64, through: Int64, _ body: (Outline) -> Void
+    ) throws(StoreError) {
         let statement = try database.prepare(
             """
-            SELECT seq, at, room_seq, actor, client_id FROM log
-            WHERE seq <= ? AND seq > ? AND client_id IS NOT NULL ORDER BY seq DESC
+            SELECT seq, at, kind, room, room_seq, actor, client_id, length(payload) FROM log
+            WHERE seq > ? AND seq <= ? ORDER BY seq
             """)
-        statement.bind(0, through)
-        statement.bind(1, through - Int64(maximum) * 4)
-        while found.count < maximum, try statement.step() {
-            let at = Timestamp(milliseconds: statement.int64(1))
-            if found.count >= minimum, at < since { break }
-            found.append(
-                (
-                    UserID(statement.text(3)), statement.text(4),
-                    Sent(seq: statement.int64(0), roomSeq: statement.int64(2), at: at)
-                ))
+        statement.bind(0, after)
+        statement.bind(1, through)
+        // Neighbours are mostly of one room.
+        var room = RoomID("")
+        while try statement.step() {
+            let name = statement.text(3)
+            if name != room.rawValue { room = RoomID(name) }
+            body(
+                Outline(
+                    seq: statement.int64(0), at: Timestamp(milliseconds: statement.int64(1)),
+                    kind: LogKind(rawValue: Int(statement.int64(2))) ?? .unknown, room: room,
+                    roomSeq: statement.int64(4), actor: UserID(statement.text(5)),
+                    clientID: statement.isNull(6) ? nil : statement.text(6),
+                    bytes: Int(statement.int64(7))))
         }
-        found.reverse()
-        return found
+    }
+
+    /// An entry without its payload.
+    struct Outline {
+        var seq: Int64
+        var at: Timestamp
+        var kind: LogKind
+        var room: RoomID
+        var roomSeq: Int64
+        var actor: UserID
+        var clientID: String?
+        /// Of the payload.
+        var bytes: Int
     }
 }
 

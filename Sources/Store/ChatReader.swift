@@ -22,26 +22,35 @@ package struct MissedPage: Hashable, Sendable {
 /// Reads the log on threads of its own, each with its own read-only connection, while the writer
 /// commits. Read transactions are short: each page is one.
 package final class ChatReader: Sendable {
-    private typealias Job = @Sendable (ChatLog?) -> Void
+    /// Gets a connection, or nil when there is none to be had; answers false when it has failed.
+    private typealias Job = @Sendable (ChatLog?) -> Bool
 
     private let board: ChatBoard
+    /// Which history the log's numbers belong to.
+    package let epoch: StoreEpoch
     private let limits: Limits
     private let jobs: BlockingQueue<Job>
     private let threads: [WorkerThread]
 
     /// Entries looked at for one page of `missed` at most: about a quarter of a second.
     package static let maxScan = 200_000
+    /// Payload bytes of one page of `missed`, about: one entry more may come.
+    package static let pageBytes = 256 << 10
+    /// Entries whose rooms are looked up at once: a tenth of a millisecond, in which the writer waits.
+    private static let trailStep: Int64 = 65_536
+    /// Receipts in one page of `missed`: the latest.
+    private static let maxReceipts = 512
 
     /// - Parameters:
     ///   - store: the writer of this process, which knows the rooms' heads. It must have been opened.
     ///   - threads: how many reads go on at once.
     ///   - queueLimit: how many may wait; more are refused.
     package init(
-        path: String, store: ChatStore, limits: Limits = Limits(), threads count: Int = 2,
-        queueLimit: Int = 4096
+        path: String, store: ChatStore, threads count: Int = 2, queueLimit: Int = 4096
     ) {
         board = store.board
-        self.limits = limits
+        epoch = store.epoch
+        limits = store.limits
         let jobs = BlockingQueue<Job>(limit: queueLimit)
         self.jobs = jobs
         threads = (0..<count).map { index in
@@ -50,7 +59,7 @@ package final class ChatReader: Sendable {
                 while let job = jobs.next() {
                     // Opened when first needed, and again after trouble.
                     if log == nil { log = try? ChatLog(path: path, mode: .readOnly) }
-                    job(log)
+                    if !job(log) { log = nil }
                 }
             }
         }
@@ -67,10 +76,14 @@ package final class ChatReader: Sendable {
     ) -> Bool {
         let limit = max(1, min(limit, limits.historyPage))
         return jobs.append { [board] log in
-            guard let log else { return completion(.failure(.storageUnavailable)) }
+            guard let log else {
+                completion(.failure(.storageUnavailable))
+                return false
+            }
             do throws(StoreError) {
                 guard let head = board.head(of: room) else {
-                    return completion(.success(HistoryPage(messages: [], hasMore: false)))
+                    completion(.success(HistoryPage(messages: [], hasMore: false)))
+                    return true
                 }
                 // One more than wanted tells whether there are more.
                 var messages: [LogEntry]
@@ -87,29 +100,65 @@ package final class ChatReader: Sendable {
                     if hasMore { messages.removeFirst() }
                 }
                 completion(.success(HistoryPage(messages: messages, hasMore: hasMore)))
+                return true
             } catch {
                 completion(.failure(.storageUnavailable))
+                return false
             }
         }
     }
 
-    /// The entries of `rooms` with `after` < seq ≤ `through`, for who comes back or fell behind.
-    /// Of the receipts only the latest of each user and room is given: they are latest-wins.
+    /// Whether what happened in `rooms` with `after` < seq ≤ `through` is little enough to be sent to
+    /// one who comes back: at most `Limits.replayEvents` of them and `replayBytes` of payload, receipts
+    /// not counted, and none older than the store remembers the rooms of (`replayDistance`). Looks at
+    /// memory only: two milliseconds for a million entries, next to nothing for a few thousand.
+    package func canReplay(rooms: [RoomID], after: Int64, through: Int64) -> Bool {
+        guard after < through else { return true }
+        guard through - after <= Int64(limits.replayDistance) else { return false }
+        let rooms = Set(rooms)
+        var events = 0
+        var bytes = 0
+        var next = after
+        while next < through {
+            let end = min(through, next + ChatReader.trailStep)
+            let found = board.withTrail {
+                $0.find(rooms: rooms, after: next, through: end, limit: limits.replayEvents + 1)
+            }
+            guard let found, found.next > next + 1 else { return false }
+            events += found.events.count
+            bytes += found.bytes
+            guard events <= limits.replayEvents, bytes <= limits.replayBytes else { return false }
+            next = found.next - 1
+        }
+        return true
+    }
+
+    /// The entries of `rooms` with `after` < seq ≤ `through`, for who comes back or fell behind: a
+    /// page, to be asked on after its `through` until it is complete. Of the receipts only the latest
+    /// of each user and room in the page is given: they are latest-wins.
     /// - Parameters:
     ///   - limit: entries in the page at most, receipts not counted.
+    ///   - maxBytes: payload bytes after which the page ends.
     ///   - completion: called on a reader's thread.
     /// - Returns: false when too many reads wait; `completion` is not called then.
     package func missed(
         rooms: Set<RoomID>, after: Int64, through: Int64, limit: Int,
+        maxBytes: Int = ChatReader.pageBytes,
         completion: @escaping @Sendable (Result<MissedPage, ChatError>) -> Void
     ) -> Bool {
-        jobs.append { log in
-            guard let log else { return completion(.failure(.storageUnavailable)) }
+        jobs.append { [board] log in
+            guard let log else {
+                completion(.failure(.storageUnavailable))
+                return false
+            }
             do throws(StoreError) {
-                completion(
-                    .success(try ChatReader.missed(log, rooms, after, through, max(1, limit))))
+                let page = try ChatReader.missed(
+                    log, board, rooms, after, through, max(1, limit), max(1, maxBytes))
+                completion(.success(page))
+                return true
             } catch {
                 completion(.failure(.storageUnavailable))
+                return false
             }
         }
     }
@@ -122,34 +171,47 @@ package final class ChatReader: Sendable {
         of user: UserID, after: Int64, through: Int64,
         completion: @escaping @Sendable (Result<[LogEntry], ChatError>) -> Void
     ) -> Bool {
-        jobs.append { log in
-            guard let log else { return completion(.failure(.storageUnavailable)) }
+        jobs.append { [board] log in
+            guard let log else {
+                completion(.failure(.storageUnavailable))
+                return false
+            }
             do throws(StoreError) {
-                completion(.success(try log.moves(of: user, after: after, through: through)))
+                completion(
+                    .success(try ChatReader.moves(log, board, of: user, after, through)))
+                return true
             } catch {
                 completion(.failure(.storageUnavailable))
+                return false
             }
         }
     }
 
-    /// The entries after `after` in order, at most `limit`. Blocks the caller: for worker threads.
+    /// The entries after `after` in order, at most `limit`, and none after `maxBytes` of payload.
+    /// Blocks the caller: for worker threads.
     /// - Throws: `busy` when too many reads wait; what reading meets.
-    package func entries(after: Int64, limit: Int) throws(StoreError) -> [LogEntry] {
+    package func entries(
+        after: Int64, limit: Int, maxBytes: Int = 4 << 20
+    ) throws(StoreError) -> [LogEntry] {
         let answers = BlockingQueue<Result<[LogEntry], StoreError>>(limit: 1)
         let isAccepted = jobs.append { log in
             guard let log else {
                 _ = answers.append(.failure(.cannotOpen(code: 0)))
-                return
+                return false
             }
             do throws(StoreError) {
                 var entries: [LogEntry] = []
+                var bytes = 0
                 try log.forEachEntry(after: after) { (entry) throws(StoreError) in
                     entries.append(entry)
-                    return entries.count < limit
+                    bytes += entry.payload.count
+                    return entries.count < limit && bytes < maxBytes
                 }
                 _ = answers.append(.success(entries))
+                return true
             } catch {
                 _ = answers.append(.failure(error))
+                return false
             }
         }
         guard isAccepted, let answer = answers.next() else { throw .busy }
@@ -165,24 +227,107 @@ package final class ChatReader: Sendable {
         for thread in threads { thread.join() }
     }
 
+    /// The same, as `missed` does it.
+    private static func moves(
+        _ log: ChatLog, _ board: ChatBoard, of user: UserID, _ after: Int64, _ through: Int64
+    ) throws(StoreError) -> [LogEntry] {
+        var found: [LogEntry] = []
+        var next = after
+        while next < through {
+            let end = min(through, next + trailStep)
+            let seqs = board.withTrail { $0.moves(after: next, through: end) }
+            guard let seqs else {
+                return try log.moves(of: user, after: after, through: through)
+            }
+            for seq in seqs {
+                guard let entry = try log.entry(seq), ChatLog.isMove(entry, of: user) else {
+                    continue
+                }
+                found.append(entry)
+            }
+            next = end
+        }
+        return found
+    }
+
+    /// What the rooms of the latest entries tell, else what the log does.
     private static func missed(
-        _ log: ChatLog, _ rooms: Set<RoomID>, _ after: Int64, _ through: Int64, _ limit: Int
+        _ log: ChatLog, _ board: ChatBoard, _ rooms: Set<RoomID>, _ after: Int64, _ through: Int64,
+        _ limit: Int, _ maxBytes: Int
     ) throws(StoreError) -> MissedPage {
-        struct Reader: Hashable { let room: RoomID, user: UserID }
+        var page = MissedPage(entries: [], through: after, isComplete: false)
+        var bytes = 0
+        var next = after
+        while page.entries.count < limit, next < through {
+            let end = min(through, next + trailStep)
+            let count = limit - page.entries.count
+            let found = board.withTrail {
+                $0.find(rooms: rooms, after: next, through: end, limit: count)
+            }
+            // Older than what is remembered, or not yet published here.
+            guard let found, found.next > next + 1 else {
+                return try scan(log, rooms, after, through, limit, maxBytes)
+            }
+            for seq in found.events {
+                // One entry at least, or there would be no getting past a long one.
+                guard bytes < maxBytes else { return try complete(page, log, board, rooms, after) }
+                guard let entry = try log.entry(seq) else { continue }
+                bytes += entry.payload.count
+                page.entries.append(entry)
+                page.through = seq
+            }
+            next = found.next - 1
+            page.through = next
+        }
+        page.isComplete = page.through >= through
+        return try complete(page, log, board, rooms, after)
+    }
+
+    /// Adds the receipts of a page's range.
+    private static func complete(
+        _ page: MissedPage, _ log: ChatLog, _ board: ChatBoard, _ rooms: Set<RoomID>, _ after: Int64
+    ) throws(StoreError) -> MissedPage {
+        var page = page
+        let receipts = board.withTrail {
+            $0.receipts(
+                rooms: rooms, after: after, through: page.through, limit: maxReceipts,
+                scan: trailStep)
+        }
+        guard !receipts.isEmpty else { return page }
+        var seen: Set<Reader> = []
+        for seq in receipts {
+            guard let entry = try log.entry(seq),
+                seen.insert(Reader(room: entry.room, user: entry.actor)).inserted
+            else { continue }
+            page.entries.append(entry)
+        }
+        page.entries.sort { $0.seq < $1.seq }
+        return page
+    }
+
+    private struct Reader: Hashable { let room: RoomID, user: UserID }
+
+    /// The same by reading every entry there is.
+    private static func scan(
+        _ log: ChatLog, _ rooms: Set<RoomID>, _ after: Int64, _ through: Int64, _ limit: Int,
+        _ maxBytes: Int
+    ) throws(StoreError) -> MissedPage {
         var page = MissedPage(entries: [], through: after, isComplete: true)
         var receipts: [Reader: LogEntry] = [:]
         var scanned = 0
+        var bytes = 0
         try log.scan(after: after, through: through, isWanted: rooms.contains) { seq, entry in
-            guard page.entries.count < limit, scanned < maxScan else {
+            guard page.entries.count < limit, scanned < maxScan, bytes < maxBytes else {
                 page.isComplete = false
                 return false
             }
             scanned += 1
             page.through = seq
-            guard let entry else { return true }
+            guard let entry, entry.kind.isEvent else { return true }
             if entry.kind == .receipt {
                 receipts[Reader(room: entry.room, user: entry.actor)] = entry
             } else {
+                bytes += entry.payload.count
                 page.entries.append(entry)
             }
             return true

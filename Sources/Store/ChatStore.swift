@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import Bytes
 package import ChatCore
-internal import Glibc
 package import Metrics
 internal import Reactor
 internal import Synchronization
@@ -20,18 +19,25 @@ package import Timing
 /// While a commit waits for its fsync the next group gathers, so groups grow with the load and a lone
 /// command is committed alone at once. Several processes on one host may share the file: each reads
 /// the others' entries inside its write transaction, so there is one order and every process sees all
-/// of it.
+/// of it (`ChatWriter`), and they take turns (`WriterTurn`).
 ///
 /// When the disk is full or fails, commands are refused with `storage_unavailable`, what was decided
-/// and not stored is forgotten, and a probe each quarter of a second brings writing back.
+/// and not stored is forgotten, and a probe each quarter of a second brings writing back. When another
+/// process does not let go of the write lock, they are refused with `busy` (`ChatStoreTrouble`).
 package final class ChatStore: Sendable {
     /// How a store is set up. The defaults suit production.
     package struct Configuration: Sendable {
         package var limits = Limits()
         /// Commands that may wait before `submit` refuses: at 20,000 a second, not quite a second.
         package var queueLimit = 16_384
+        /// How long a command may have to wait, by the writer's pace of late, before `submit` refuses:
+        /// on a slow disk long before the queue is full.
+        package var waitLimit: Duration = .seconds(2)
         /// Commands in one commit at most, which bounds how long one commit takes (about 10 ms).
         package var groupLimit = 1024
+        /// How long to wait for another process to let go of the write lock. Longer than a healthy
+        /// process ever holds it, which is while it writes its projection down.
+        package var lockTimeout: Duration = .seconds(2)
         /// How often other processes' entries are looked for while nothing else happens.
         package var pollInterval: Duration = .milliseconds(200)
         /// How often the write-ahead log is copied into the file.
@@ -54,50 +60,55 @@ package final class ChatStore: Sendable {
     private let path: String
     private let configuration: Configuration
     private let queue: BlockingQueue<Submission>
-    let board = ChatBoard()
+    private let instruments: ChatStoreInstruments
+    /// Which history this log's numbers belong to.
+    package let epoch: StoreEpoch
+    let board: ChatBoard
     private let threads = Mutex<[WorkerThread]>([])
     private let isStopping = Atomic<Bool>(false)
     private let tendingEnd = BlockingQueue<Never>(limit: 0)
-    /// What the next commits are to fail with. Tests set it; release builds do not contain it.
-    #if DEBUG
-        let injectedFailure = Mutex<StoreError?>(nil)
-    #endif
 
     /// Opens or creates the log at `path` and restores the state: when this returns, commands may be
     /// submitted and everything committed before is in `head`.
     /// - Parameters:
     ///   - observer: told of every group on the writer's thread. Held weakly: the caller keeps it.
     ///   - announcer: tells other processes of this one's entries.
+    ///   - epoch: of the log at `path`, where it is known already.
     /// - Throws: what opening meets; `schemaTooNew` for a file of a newer version.
     package init(
         path: String, observer: any CommitObserver, announcer: LogAnnouncer? = nil,
-        configuration: Configuration = Configuration(), metrics: MetricsRegistry = MetricsRegistry()
+        epoch known: StoreEpoch? = nil, configuration: Configuration = Configuration(),
+        metrics: MetricsRegistry = MetricsRegistry()
     ) throws(StoreError) {
         self.path = path
         self.configuration = configuration
+        let epoch = if let known { known } else { try StoreEpoch(log: path) }
+        self.epoch = epoch
+        // The next power of two holds a round number of entries.
+        let depth = max(1, configuration.limits.replayDistance - 1)
+        let board = ChatBoard(trailLength: 1 << (Int.bitWidth - depth.leadingZeroBitCount))
+        self.board = board
         let queue = BlockingQueue<Submission>(limit: configuration.queueLimit)
         self.queue = queue
         let instruments = ChatStoreInstruments(metrics)
+        self.instruments = instruments
         metrics.gauge(
             "chat_store_queue_length", help: "Commands waiting for the writer."
         ) { Double(queue.count) }
         metrics.gauge(
             "chat_store_head", help: "Commit number of the latest entry."
-        ) { [board] in Double(board.head) }
+        ) { Double(board.head) }
         metrics.gauge(
             "chat_store_available", help: "1 when the log takes writes, else 0."
-        ) { [board] in board.isAvailable ? 1 : 0 }
+        ) { board.isAvailable ? 1 : 0 }
 
         // The writer's connection and state are born on its thread and never leave it.
         let opened = BlockingQueue<StoreError?>(limit: 1)
         let writer = WorkerThread(name: "chat-writer") { [self, weak observer] in
             do throws(StoreError) {
                 let writer = try ChatWriter(
-                    path: path, configuration: configuration, board: board,
+                    path: path, configuration: configuration, epoch: epoch, board: board,
                     instruments: instruments, announcer: announcer, observer: observer)
-                #if DEBUG
-                    writer.injectedFailure = { self.injectedFailure.withLock { $0 } }
-                #endif
                 _ = opened.append(nil)
                 run(writer)
             } catch {
@@ -113,10 +124,26 @@ package final class ChatStore: Sendable {
     }
 
     /// Hands a command to the writer. The outcome comes to the observer with `ticket`.
-    /// - Returns: false when the queue is full or the store stops; nothing happened then, and the
-    ///   client is to be told `busy`.
+    /// - Returns: false when the queue is full, the wait in it would be too long, or the store stops;
+    ///   nothing happened then, and the client is to be told `busy` as it stands in `busy`.
     package func submit(_ command: Command, actor: Actor, ticket: Ticket) -> Bool {
-        queue.append(Submission(command: command, actor: actor, ticket: ticket))
+        let groups = queue.count / configuration.groupLimit
+        if groups > 0,
+            board.expectedWait(groups: groups, now: SystemClock.now()) > configuration.waitLimit
+        {
+            return false
+        }
+        return queue.append(Submission(command: command, actor: actor, ticket: ticket))
+    }
+
+    /// The refusal for what `submit` did not take: come back when what waits now will have been
+    /// committed, by the writer's pace of late; between a tenth of a second and ten.
+    package var busy: ChatError {
+        let groups = queue.count / configuration.groupLimit + 1
+        let wait = board.expectedWait(groups: groups, now: SystemClock.now())
+        var error = ChatError.busy
+        error.retryAfterMs = Int(min(max(wait.milliseconds, 100), 10_000))
+        return error
     }
 
     /// Another process says that it has committed: read its entries now instead of at the next poll.
@@ -128,6 +155,16 @@ package final class ChatStore: Sendable {
     /// Whether the log takes writes. While false, commands that would write are refused.
     package var isAvailable: Bool { board.isAvailable }
 
+    var limits: Limits { configuration.limits }
+
+    /// Commands that wait for the writer.
+    var queueLength: Int { queue.count }
+
+    /// Why the log takes no writes, and for how long it has not; nil when it does.
+    package var trouble: (trouble: ChatStoreTrouble, duration: Duration)? {
+        board.trouble.map { ($0.trouble, SystemClock.now() - $0.since) }
+    }
+
     /// Commits what was submitted, writes the projection down, and ends the threads. Outcomes of what
     /// was submitted before are delivered before this returns.
     package func stop() {
@@ -135,6 +172,7 @@ package final class ChatStore: Sendable {
         queue.close()
         tendingEnd.close()
         for thread in threads.withLock({ $0 }) { thread.join() }
+        epoch.close()
     }
 
     /// The writer's thread.
@@ -144,7 +182,9 @@ package final class ChatStore: Sendable {
             if group.isEmpty { writer.idle() }
             var rest = group[...]
             while !rest.isEmpty {
+                board.groupBegan(SystemClock.now())
                 writer.process(rest.prefix(configuration.groupLimit))
+                board.groupEnded(SystemClock.now())
                 rest = rest.dropFirst(configuration.groupLimit)
             }
             group.removeAll(keepingCapacity: true)
@@ -152,58 +192,13 @@ package final class ChatStore: Sendable {
         writer.finish()
     }
 
-    /// The thread that copies the write-ahead log into the file, so that no commit has to. A passive
-    /// pass takes most of it without stopping anybody; only when the log has grown in spite of that
-    /// does a short blocking pass let it start over.
+    /// The thread beside the writer's.
     private func tendLog() {
+        let tender = LogTender(
+            path: path, instruments: instruments, board: board, epoch: epoch)
         var none: [Never] = []
-        var database: SQLiteDatabase?
         while tendingEnd.swap(into: &none, waitingAtMost: configuration.checkpointInterval) {
-            let bytes = walBytes
-            guard bytes > 4 << 20 else { continue }
-            do throws(StoreError) {
-                let connection =
-                    if let database { database } else { try SQLiteDatabase(path: path) }
-                database = connection
-                try connection.checkpoint(.passive)
-                if bytes > 64 << 20 { try connection.checkpoint(.restart) }
-            } catch {
-                // Busy, or the disk is in trouble, which the writer reports; a new try comes anyway.
-                database = nil
-            }
+            tender.tend()
         }
-    }
-
-    private var walBytes: Int {
-        var info = stat()
-        return stat(path + "-wal", &info) == 0 ? Int(info.st_size) : 0
-    }
-}
-
-/// What the writer counts.
-struct ChatStoreInstruments: Sendable {
-    let commits: Counter
-    let entries: Counter
-    let foreignEntries: Counter
-    let refusals: Counter
-    let failures: Counter
-    let groupSize: Histogram
-    let commitTime: Histogram
-
-    init(_ metrics: MetricsRegistry) {
-        commits = metrics.counter(
-            "chat_store_commits_total", help: "Groups committed, each with one fsync.")
-        entries = metrics.counter(
-            "chat_store_entries_total", help: "Log entries committed by this process.")
-        foreignEntries = metrics.counter(
-            "chat_store_foreign_entries_total", help: "Log entries read from other processes.")
-        refusals = metrics.counter(
-            "chat_store_refusals_total", help: "Commands refused because the log took no writes.")
-        failures = metrics.counter(
-            "chat_store_failures_total", help: "Commits that failed.")
-        groupSize = metrics.histogram(
-            "chat_store_group_commands", help: "Commands in a commit.", buckets: Histogram.counts)
-        commitTime = metrics.histogram(
-            "chat_store_commit_seconds", help: "From taking a group to the end of its fsync.")
     }
 }

@@ -7,119 +7,167 @@ internal import Timing
 /// What the writer's thread does with each group of commands. Lives on that thread alone.
 ///
 /// ```
-///            commit fails: forget what was not stored (`recover`)
-///   writing ───────────────────────────────────────────────────► refusing
-///      ▲                                                            │ each 250 ms
-///      └──────────────────── probe written ─────────────────────────┘
+///                 a commit fails: back to what is stored (`recover`)
+///            ┌──────────────────────────────────────────────────────► failed ──┐
+///   writing ─┤ the write lock is not to be had within `lockTimeout`            │ each 250 ms
+///      ▲     ├──────────────────────────────────────────────────────► locked ──┤ `probe`
+///      │     │ the log is another, or shorter                                  │
+///      │     └──────────────────────────────────────────────────────► replaced │ (for good)
+///      └──────────────── probe written, lock had ──────────────────────────────┘
 /// ```
 ///
-/// Invariant: between groups, `state` is exactly the log up to `state.head`, and the observer has been
-/// told of every entry up to there, once. `log` is nil only while the file cannot even be read.
+/// In every state but `replaced`, what needs no writing is answered.
+///
+/// Invariants: between groups, `state` is exactly the log up to `state.head`, and the observer has been
+/// told of every entry up to there, once. Nothing is decided but with SQLite's write lock held and the
+/// log read to its end under it; so of several processes each decides on what all before it have
+/// committed, however long it was stopped in between. `log` is nil only while the file cannot even be
+/// read.
 final class ChatWriter {
     private let path: String
     private let configuration: ChatStore.Configuration
     private let board: ChatBoard
     private let instruments: ChatStoreInstruments
     private let announcer: LogAnnouncer?
+    private let epoch: StoreEpoch
     private weak var observer: (any CommitObserver)?
 
     private var log: ChatLog?
+    private let turn: WriterTurn?
     private var state: ChatState
     private var tails: MessageTails
     /// The head when the projection was last written down, or tried to be.
     private var lastSave: Int64 = 0
-    /// Set while writes are refused: when to probe next.
+    private var trouble: ChatStoreTrouble?
+    /// Set while there is trouble that may end: when to probe next.
     private var nextProbe: Instant?
-    /// When another process's entry was last seen.
-    private var lastForeign: Instant?
     private var lastWork: Instant
-    /// What the next commit is to fail with, in tests.
-    var injectedFailure: () -> StoreError? = { nil }
+    /// The latest entry the observer knew when the file became unreadable.
+    private var unreadableSince: Int64 = 0
 
     /// How long writes are refused before the disk is tried again.
     private static let probeInterval: Duration = .milliseconds(250)
+    /// Records of the projection that may change before it is written down: how long commits wait for
+    /// that, which is about 100 ms.
+    private static let maxUnsavedChanges = 20_000
 
     init(
-        path: String, configuration: ChatStore.Configuration, board: ChatBoard,
+        path: String, configuration: ChatStore.Configuration, epoch: StoreEpoch, board: ChatBoard,
         instruments: ChatStoreInstruments, announcer: LogAnnouncer?,
         observer: (any CommitObserver)?
     ) throws(StoreError) {
         self.path = path
         self.configuration = configuration
+        self.epoch = epoch
         self.board = board
         self.instruments = instruments
         self.announcer = announcer
         self.observer = observer
+        turn = WriterTurn(log: path)
         state = ChatState(limits: configuration.limits)
         tails = MessageTails(length: configuration.limits.joinMessages)
         lastWork = SystemClock.now()
-        let log = try ChatLog(path: path, mode: .readWrite)
+        let log = try openLog()
         self.log = log
+        makeDurable(log)
         try restore(from: log)
         board.replace(state.roomHeads, head: state.head)
     }
 
+    private func openLog() throws(StoreError) -> ChatLog {
+        let log = try ChatLog(path: path, mode: .readWrite)
+        log.database.setBusyTimeout(configuration.lockTimeout)
+        return log
+    }
+
+    /// Copies the write-ahead log into the file. What a crash, or a sync that failed, left in it may be
+    /// whole in the system's cache and not on the disk: recovery takes it for committed, and a further
+    /// sync would not write it, for its pages count as clean. Copied, it is written anew.
+    private func makeDurable(_ log: ChatLog) {
+        do throws(StoreError) {
+            try log.database.checkpoint(.passive)
+        } catch .busy {
+            // Another process does so just now: it has been here before, and recovered nothing new.
+        } catch {
+            enter(.failed(error))
+        }
+    }
+
     // MARK: Groups
+
+    /// How far a group has come.
+    private enum Stage { case locking, reading, deciding }
 
     /// Decides and commits one group, and tells the observer.
     func process(_ group: ArraySlice<ChatStore.Submission>) {
-        lastWork = SystemClock.now()
-        if let nextProbe, lastWork >= nextProbe { probe() }
-        guard let log else { return refuse(group, .storageUnavailable, after: []) }
-        guard nextProbe == nil else { return answerReaders(group, log) }
+        let start = SystemClock.now()
+        lastWork = start
+        if let nextProbe, start >= nextProbe { probe() }
+        if trouble == nil, board.trouble?.trouble == .replaced { enter(.replaced) }
+        guard let log, trouble != .replaced else {
+            return refuse(group, .storageUnavailable, after: [])
+        }
+        guard trouble == nil else { return answerReaders(group, log) }
         let isReadOnly = group.allSatisfy(isAnsweredWithoutWriting)
         var items: [CommitItem] = []
         items.reserveCapacity(group.count * 2)
         var own: [LogEntry] = []
-        var hasDecided = false
+        var stage = Stage.locking
         var known = state.head
         var foreignCount = 0
         func run() throws(StoreError) {
+            stage = .reading
             try readForeign(log, into: &items)
             known = state.head
             foreignCount = items.count
-            hasDecided = true
+            stage = .deciding
             try decide(group, log, into: &items, &own)
         }
         do throws(StoreError) {
             if isReadOnly {
                 try run()
             } else {
-                letOthersWrite()
-                try log.database.transaction { () throws(StoreError) in
+                try write(log) { () throws(StoreError) in
+                    instruments.lockWait.observe(SystemClock.now() - start)
                     try run()
                     #if PLANTED_BUGS
                         tellEarly(items)
                     #endif
-                    if let failure = injectedFailure() { throw failure }
                 }
             }
         } catch {
+            if stage == .locking, error == .busy {
+                instruments.lockFailures.increment()
+                enter(.locked(holder: LockHolder.find(path: path)))
+                return answerReaders(group, log)
+            }
             instruments.failures.increment()
+            enter(.failed(error))
             // What others committed is true all the same; what was decided here never happened.
-            var truth = hasDecided ? Array(items.prefix(foreignCount)) : items
-            if !hasDecided, error == .busy { return refuse(group, .busy, after: truth) }
-            nextProbe = SystemClock.now() + ChatWriter.probeInterval
-            board.isAvailable = false
-            recover(known: hasDecided ? known : state.head, into: &truth)
+            var truth = stage == .deciding ? Array(items.prefix(foreignCount)) : items
+            recover(known: stage == .deciding ? known : state.head, into: &truth)
             return refuse(group, .storageUnavailable, after: truth)
         }
         if !own.isEmpty {
             instruments.commits.increment()
             instruments.entries.increment(by: own.count)
             instruments.groupSize.observe(Double(group.count))
-            instruments.commitTime.observe(SystemClock.now() - lastWork)
+            instruments.commitTime.observe(SystemClock.now() - start)
         }
         publish(items, wasTold: !isReadOnly)
         announcer?.announce(own)
-        if state.head - lastSave >= configuration.snapshotInterval { saveProjection() }
+        if state.head - lastSave >= configuration.snapshotInterval
+            || state.changeCount > ChatWriter.maxUnsavedChanges
+        {
+            saveProjection()
+        }
     }
 
     /// Nothing came for a while: look for other processes' entries, and use the time.
     func idle() {
         let now = SystemClock.now()
         if let nextProbe, now >= nextProbe { probe() }
-        guard let log else { return }
+        guard let log, trouble != .replaced else { return }
         var items: [CommitItem] = []
         do throws(StoreError) {
             try readForeign(log, into: &items)
@@ -128,16 +176,31 @@ final class ChatWriter {
         }
         publish(items)
         // A quiet second is a good time to make the next start short.
-        if nextProbe == nil, state.head - lastSave >= 1000, now - lastWork > .seconds(1) {
+        if trouble == nil, state.head - lastSave >= 1000, now - lastWork > .seconds(1) {
             saveProjection()
         }
     }
 
     /// The last act before the thread ends.
     func finish() {
-        if nextProbe == nil { saveProjection() }
+        if trouble == nil {
+            saveProjection()
+            epoch.note(head: state.head)
+        }
         _ = try? log?.database.checkpoint(.truncate)
         log = nil
+    }
+
+    /// Runs `body` in a write transaction, in this process's turn among those that write the log.
+    private func write(
+        _ log: ChatLog, _ body: () throws(StoreError) -> Void
+    ) throws(StoreError) {
+        turn?.take()
+        defer { turn?.pass() }
+        try log.database.transaction { () throws(StoreError) in
+            turn?.pass()
+            try body()
+        }
     }
 
     private func decide(
@@ -196,10 +259,7 @@ final class ChatWriter {
                 items.removeSubrange(before..<(items.count - 1))
             }
         #endif
-        if count > 0 {
-            lastForeign = SystemClock.now()
-            instruments.foreignEntries.increment(by: count)
-        }
+        if count > 0 { instruments.foreignEntries.increment(by: count) }
     }
 
     #if PLANTED_BUGS
@@ -221,10 +281,8 @@ final class ChatWriter {
 
     private func publish(_ items: [CommitItem], wasTold: Bool = false) {
         guard !items.isEmpty else { return }
-        board.publish(
-            items.lazy.compactMap { item in
-                if case .entry(let entry) = item { entry } else { nil }
-            }, from: state)
+        board.publish(items, from: state)
+        instruments.rememberedAnswers.set(state.idempotencyCount)
         #if PLANTED_BUGS
             // What was told early is not told again.
             if wasTold {
@@ -235,13 +293,14 @@ final class ChatWriter {
         observer?.committed(items)
     }
 
-    /// A process that commits without pause would leave the others only the moment between two of its
-    /// transactions, which SQLite's polling for the lock mostly misses.
-    private func letOthersWrite() {
-        if let lastForeign, lastWork - lastForeign < .seconds(2) { usleep(300) }
-    }
+    // MARK: Trouble
 
-    // MARK: Failure
+    private func enter(_ trouble: ChatStoreTrouble?) {
+        self.trouble = trouble
+        let now = SystemClock.now()
+        nextProbe = trouble == nil || trouble == .replaced ? nil : now + ChatWriter.probeInterval
+        board.set(trouble, now: now)
+    }
 
     /// Whether a command is sure to append nothing: of the others, a session of who is in the lobby
     /// already. A storm of reconnections then never waits for the write lock, and goes on while the
@@ -253,9 +312,11 @@ final class ChatWriter {
 
     /// While nothing can be written: answers what needs no writing, refuses the rest.
     private func answerReaders(_ group: ArraySlice<ChatStore.Submission>, _ log: ChatLog) {
+        let refusal: ChatError =
+            if case .locked = trouble { .locked } else { .storageUnavailable }
         for submission in group {
             guard isAnsweredWithoutWriting(submission) else {
-                refuse([submission], .storageUnavailable, after: [])
+                refuse([submission], refusal, after: [])
                 continue
             }
             var items: [CommitItem] = []
@@ -277,8 +338,9 @@ final class ChatWriter {
         publish(items + group.map { .outcome($0.ticket, .refused(error)) })
     }
 
-    /// Goes back to what is stored. Entries after `known` that others have committed meanwhile are new
-    /// to the observer and go into `items`.
+    /// Goes back to what is stored, which after a failed commit is the only truth. Entries after
+    /// `known` are new to the observer and go into `items`: others have committed them meanwhile, or
+    /// the commit that failed has after all been done (its fsync failed, and recovery found it whole).
     private func recover(known: Int64, into items: inout [CommitItem]) {
         tails.removeAll()
         guard let log else { return }
@@ -291,13 +353,14 @@ final class ChatWriter {
                 try log.forEachEntry(after: min(snapshot.seq, known)) {
                     (entry) throws(StoreError) in
                     state.apply(entry)
-                    if entry.seq > known {
-                        items.append(.entry(entry))
-                        told = entry.seq
-                    }
+                    guard entry.seq > known else { return true }
+                    if entry.seq <= snapshot.seq { state.remember(entry) }
+                    items.append(.entry(entry))
+                    told = entry.seq
                     return true
                 }
             }
+            if state.head < known { enter(.replaced) }
         } catch {
             // Not even readable. Nothing is answered until it is; the probe opens it afresh.
             self.log = nil
@@ -305,53 +368,60 @@ final class ChatWriter {
         }
     }
 
-    /// The latest entry the observer knew when the file became unreadable.
-    private var unreadableSince: Int64 = 0
-
-    /// Tries whether the disk takes writes again, with the file opened anew: a connection that has met
-    /// an I/O error may hold on to it.
+    /// Tries whether the trouble is over.
     private func probe() {
         nextProbe = SystemClock.now() + ChatWriter.probeInterval
-        if let failure = injectedFailure() {
-            _ = failure
-            return
-        }
         do throws(StoreError) {
-            let fresh = try ChatLog(path: path, mode: .readWrite)
+            if case .locked = trouble, let log {
+                log.database.setBusyTimeout(.zero)
+                defer { log.database.setBusyTimeout(configuration.lockTimeout) }
+                try log.database.transaction { () throws(StoreError) in }
+                return enter(nil)
+            }
+            // With the file opened anew: a connection that has met an I/O error may hold on to it.
+            let fresh = try openLog()
             try fresh.database.transaction { () throws(StoreError) in try fresh.probe() }
             let isStateLost = log == nil
             log = fresh
+            enter(nil)
+            makeDurable(fresh)
+            guard isStateLost else { return }
             var items: [CommitItem] = []
-            if isStateLost { recover(known: unreadableSince, into: &items) }
-            guard log != nil else { return }
-            nextProbe = nil
-            board.isAvailable = true
+            recover(known: unreadableSince, into: &items)
+            if log == nil { enter(.failed(.io(code: 0))) }
             publish(items)
         } catch {
-            // Still no good.
+            // Still no good; with the lock, somebody else may hold it by now.
+            if case .locked = trouble {
+                board.set(.locked(holder: LockHolder.find(path: path)), now: SystemClock.now())
+            }
         }
     }
 
     // MARK: Projection
 
-    /// Loads the projection, the repetitions to know, and the log after it.
+    /// Loads the projection, what is kept in memory of the latest entries, and the log after it.
     private func restore(from log: ChatLog) throws(StoreError) {
         let limits = configuration.limits
         try log.database.transaction(.deferred) { () throws(StoreError) in
             let snapshot = try log.loadSnapshot()
             state.reset(to: snapshot, keepingAnswersUpTo: 0)
             lastSave = snapshot.seq
-            let answers = try log.firstAnswers(
-                through: snapshot.seq,
-                since: Timestamp(
-                    milliseconds: configuration.clock().milliseconds
-                        - limits.idempotencyWindow.milliseconds),
-                minimum: limits.idempotencyMinimumCount, maximum: limits.idempotencyMaximumCount)
-            for (user, clientID, answer) in answers {
-                state.remember(clientID: clientID, of: user, firstAnswer: answer)
+            let depth = Int64(max(limits.idempotencyMaximumEntries, limits.replayDistance))
+            let start = max(0, try log.head() - depth)
+            try log.forEachOutline(after: start, through: snapshot.seq) { outline in
+                board.remember(
+                    seq: outline.seq, room: outline.room, kind: outline.kind, bytes: outline.bytes)
+                guard outline.kind == .message, let clientID = outline.clientID else { return }
+                state.remember(
+                    clientID: clientID, of: outline.actor,
+                    firstAnswer: Sent(
+                        seq: outline.seq, roomSeq: outline.roomSeq, at: outline.at))
             }
             try log.forEachEntry(after: snapshot.seq) { (entry) throws(StoreError) in
                 state.apply(entry)
+                board.remember(
+                    seq: entry.seq, room: entry.room, kind: entry.kind, bytes: entry.payload.count)
                 return true
             }
         }
@@ -361,13 +431,15 @@ final class ChatWriter {
     /// A failure costs nothing but that.
     private func saveProjection() {
         guard let log, state.changeCount > 0 || state.head > lastSave else { return }
+        let start = SystemClock.now()
         var items: [CommitItem] = []
         do throws(StoreError) {
-            try log.database.transaction { () throws(StoreError) in
+            try write(log) { () throws(StoreError) in
                 try readForeign(log, into: &items)
                 try log.save(state.changes)
             }
             state.forgetChanges()
+            instruments.projectionTime.observe(SystemClock.now() - start)
         } catch {
             // Tried again after as many entries; if the disk is full the next commit tells.
         }

@@ -15,4 +15,7 @@ package enum DataDirectory {
             }
         }
     }
+
+    /// Whether there is anything at `path`.
+    package static func exists(_ path: String) -> Bool { access(path, F_OK) == 0 }
 }

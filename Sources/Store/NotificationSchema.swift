@@ -12,6 +12,8 @@
 ///   one index look-up however many deliveries wait.
 /// - A log entry makes at most one event (`UNIQUE(source, seq)`) and an event at most one delivery an
 ///   endpoint, so taking an entry in twice changes nothing.
+/// - `watermark.epoch` is the history that the source's numbers belong to, where it names one. When a
+///   log was restored, events of numbers that are given again are kept under `source@epoch`.
 enum NotificationSchema {
     static let steps = [
         """
@@ -68,6 +70,10 @@ enum NotificationSchema {
             UNIQUE(owner, key)
         ) STRICT;
         CREATE INDEX alert_open ON alert(next_at) WHERE is_open = 1;
+        """,
         """
+        ALTER TABLE watermark ADD COLUMN epoch TEXT;
+        ALTER TABLE watermark ADD COLUMN restores INTEGER NOT NULL DEFAULT 0;
+        """,
     ]
 }

@@ -42,6 +42,63 @@ extension NotificationStore {
         }
     }
 
+    /// The epoch of a log as it was last taken in; nil when it was not, or names none.
+    package func epoch(of source: String) throws(StoreError) -> String? {
+        try database.withLock { (database) throws(StoreError) in
+            try database.first("SELECT epoch FROM watermark WHERE source = ?", [.text(source)]) {
+                $0.optionalText(0)
+            } ?? nil
+        }
+    }
+
+    /// A log names its epoch. When it is another than before, the log was restored: what lies after
+    /// `base` is other than what was taken in under those numbers, so the watermark goes back there.
+    /// Events made of the lost entries stay under a name of their own, and deliveries of the new ones
+    /// get ids of their own, though the numbers are the same.
+    /// - Parameter base: the last entry that both histories have.
+    /// - Returns: the watermark then.
+    package func enter(
+        source: String, epoch: String, base: Int64
+    ) throws(StoreError) -> Int64 {
+        try database.withLock { (database) throws(StoreError) in
+            try database.transaction { () throws(StoreError) in
+                let watermark = try NotificationStore.watermark(source, database)
+                let known = try database.first(
+                    "SELECT epoch FROM watermark WHERE source = ?", [.text(source)]
+                ) { $0.optionalText(0) }
+                guard (known ?? nil) != epoch else { return watermark }
+                guard let former = known ?? nil else {
+                    try database.run(
+                        """
+                        INSERT INTO watermark(source, seq, epoch) VALUES(?, 0, ?)
+                        ON CONFLICT(source) DO UPDATE SET epoch = excluded.epoch
+                        """, [.text(source), .text(epoch)])
+                    return watermark
+                }
+                try database.run(
+                    "UPDATE event SET source = ? WHERE source = ? AND seq > ?",
+                    [.text("\(source)@\(former)"), .text(source), .integer(base)])
+                try database.run(
+                    """
+                    UPDATE watermark SET seq = min(seq, ?), epoch = ?, restores = restores + 1
+                    WHERE source = ?
+                    """, [.integer(base), .text(epoch), .text(source)])
+                return min(watermark, base)
+            }
+        }
+    }
+
+    /// By what name a source's entries make delivery ids: its own, until its log was restored.
+    private static func deliveryName(
+        _ source: String, _ database: SQLiteDatabase
+    ) throws(StoreError) -> String {
+        let name = try database.first(
+            "SELECT source || '@' || epoch FROM watermark WHERE source = ? AND restores > 0",
+            [.text(source)]
+        ) { $0.text(0) }
+        return name ?? source
+    }
+
     /// Takes in entries of a log in their order, each once: entries at or below the watermark are
     /// passed over. Deliveries, memberships and the watermark change in one transaction, so what is
     /// not below the watermark after a crash was not taken in at all.
@@ -65,7 +122,7 @@ extension NotificationStore {
                 if result.applied > 0 {
                     try database.run(
                         """
-                        INSERT INTO watermark VALUES(?, ?)
+                        INSERT INTO watermark(source, seq) VALUES(?, ?)
                         ON CONFLICT(source) DO UPDATE SET seq = excluded.seq
                         """, [.text(source), .integer(result.watermark)])
                 }
@@ -132,6 +189,7 @@ extension NotificationStore {
             ])
         let event = database.lastInsertID
         let time = SQLiteValue.integer(now.milliseconds)
+        let name = try deliveryName(source, database)
         for endpoint in endpoints {
             try database.run(
                 """
@@ -139,7 +197,7 @@ extension NotificationStore {
                 VALUES(?, ?, ?, 0, 0, ?, ?)
                 """,
                 [
-                    .text(rules.deliveryID(endpoint.id, source, entry.sequence)),
+                    .text(rules.deliveryID(endpoint.id, name, entry.sequence)),
                     .text(endpoint.id), .integer(event), time, time,
                 ])
             try database.run(

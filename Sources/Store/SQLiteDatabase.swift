@@ -3,6 +3,14 @@ internal import CSQLite
 internal import Glibc
 internal import Timing
 
+/// SQLite's connection, closed when neither the database object nor one of its statements is left.
+/// Statements hold this and not the database, which keeps idle ones: it would never go.
+final class SQLiteConnection {
+    let handle: OpaquePointer
+    init(_ handle: OpaquePointer) { self.handle = handle }
+    deinit { sqlite3_close_v2(handle) }
+}
+
 /// One connection to one SQLite file, with what we demand of every database of ours: WAL,
 /// `synchronous=FULL` (a commit that returned survives a power cut), foreign keys, a busy timeout,
 /// mode 0600.
@@ -37,7 +45,8 @@ package final class SQLiteDatabase {
         case truncate
     }
 
-    let handle: OpaquePointer
+    private let connection: SQLiteConnection
+    var handle: OpaquePointer { connection.handle }
     /// The file's path as given.
     package let path: String
     /// Prepared statements of `run`, `all` and `first` by their text, those not in use now.
@@ -60,11 +69,10 @@ package final class SQLiteDatabase {
             sqlite3_close_v2(handle)
             throw StoreError(code: code)
         }
-        self.handle = handle
+        connection = SQLiteConnection(handle)
         self.path = path
         sqlite3_extended_result_codes(handle, 1)
-        let patience = UnsafeMutableRawPointer(bitPattern: Int(max(0, busyTimeout.nanoseconds)))
-        sqlite3_busy_handler(handle, { SQLiteDatabase.waitForLock($0, $1) }, patience)
+        setBusyTimeout(busyTimeout)
         if mode == .readWrite { try enterWAL() }
         try execute(
             """
@@ -73,9 +81,10 @@ package final class SQLiteDatabase {
             """)
     }
 
-    deinit {
-        idleStatements.removeAll()
-        sqlite3_close_v2(handle)
+    /// Changes how long a statement waits for another connection's lock before `busy`.
+    package func setBusyTimeout(_ timeout: Duration) {
+        let patience = UnsafeMutableRawPointer(bitPattern: Int(max(0, timeout.nanoseconds)))
+        sqlite3_busy_handler(handle, { SQLiteDatabase.waitForLock($0, $1) }, patience)
     }
 
     /// Runs a script of one or more statements without parameters or answers.
@@ -89,7 +98,7 @@ package final class SQLiteDatabase {
 
     /// Compiles a statement for repeated use by its owner.
     package func prepare(_ sql: String) throws(StoreError) -> SQLiteStatement {
-        try SQLiteStatement(sql, in: self)
+        try SQLiteStatement(sql, in: connection)
     }
 
     /// Runs one statement; `values` fill its parameters in order.
@@ -205,6 +214,69 @@ package final class SQLiteDatabase {
             unlink(path)
             throw error
         }
+    }
+
+    /// Copies the database as it is at this moment to a new file, page by page, while others go on
+    /// reading and writing; what they write from now on is not in the copy (`sqlite3_backup`, within
+    /// one read transaction, so that it never has to begin anew). The copy has mode 0600, is synced,
+    /// and stands alone: it is not in WAL mode until it is opened for writing here again.
+    /// - Parameter progress: told of pages copied and pages in all, each few megabytes.
+    /// - Throws: `cannotOpen` with a negative errno (`-EEXIST`) when `path` exists; `full`; `io`. The
+    ///   file is removed then.
+    package func copy(
+        to path: String, progress: (_ done: Int, _ total: Int) -> Void
+    ) throws(StoreError) {
+        let descriptor = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw .cannotOpen(code: -errno) }
+        close(descriptor)
+        do throws(StoreError) {
+            try transaction(.deferred) { () throws(StoreError) in
+                // The snapshot is taken by the first read.
+                _ = try first("SELECT count(*) FROM sqlite_schema") { $0.int(0) }
+                try copyPages(to: path, progress: progress)
+            }
+            try SQLiteDatabase(path: path, standsAlone: ()).execute("PRAGMA journal_mode=DELETE")
+            let file = open(path, O_RDONLY | O_CLOEXEC)
+            guard file >= 0 else { throw .cannotOpen(code: -errno) }
+            let isSynced = fsync(file) == 0
+            close(file)
+            guard isSynced else { throw .io(code: 0) }
+        } catch {
+            for end in ["", "-journal", "-wal", "-shm"] { unlink(path + end) }
+            throw error
+        }
+    }
+
+    private func copyPages(
+        to path: String, progress: (_ done: Int, _ total: Int) -> Void
+    ) throws(StoreError) {
+        let target = try SQLiteDatabase(path: path, standsAlone: ())
+        guard let backup = sqlite3_backup_init(target.handle, "main", handle, "main") else {
+            throw StoreError(code: sqlite3_errcode(target.handle))
+        }
+        var code = SQLITE_OK
+        while code == SQLITE_OK {
+            // 4 MiB at a time.
+            code = sqlite3_backup_step(backup, 1024)
+            let total = Int(sqlite3_backup_pagecount(backup))
+            progress(total - Int(sqlite3_backup_remaining(backup)), total)
+        }
+        let end = sqlite3_backup_finish(backup)
+        guard code == SQLITE_DONE, end == SQLITE_OK else { throw StoreError(code: code) }
+    }
+
+    /// Opens a file that is in nobody's way, as it is.
+    private init(path: String, standsAlone: Void) throws(StoreError) {
+        var handle: OpaquePointer?
+        let flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_NOMUTEX
+        let code = sqlite3_open_v2(path, &handle, flags, nil)
+        guard code == SQLITE_OK, let handle else {
+            sqlite3_close_v2(handle)
+            throw StoreError(code: code)
+        }
+        connection = SQLiteConnection(handle)
+        self.path = path
+        sqlite3_extended_result_codes(handle, 1)
     }
 
     /// SQLite's own check of the whole file. Reads every page.

@@ -8,22 +8,22 @@ internal import CSQLite
 /// Belongs to the thread of its connection and keeps that connection open. Bytes are copied in and
 /// out; nothing here hands out SQLite's memory.
 package final class SQLiteStatement {
-    private let database: SQLiteDatabase
+    private let connection: SQLiteConnection
     private let handle: OpaquePointer
 
     /// - Throws: `StoreError.statement` when the text does not compile against the schema.
-    init(_ sql: String, in database: SQLiteDatabase) throws(StoreError) {
+    init(_ sql: String, in connection: SQLiteConnection) throws(StoreError) {
         var handle: OpaquePointer?
         let code = sqlite3_prepare_v3(
-            database.handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &handle, nil)
+            connection.handle, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &handle, nil)
         guard code == SQLITE_OK, let handle else {
             // SQLITE_ERROR at this point speaks of our own SQL; no value is bound yet.
             if code & 0xFF == SQLITE_ERROR || code == SQLITE_OK {
-                throw .statement(String(cString: sqlite3_errmsg(database.handle)))
+                throw .statement(String(cString: sqlite3_errmsg(connection.handle)))
             }
             throw StoreError(code: code)
         }
-        self.database = database
+        self.connection = connection
         self.handle = handle
     }
 

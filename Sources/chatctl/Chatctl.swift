@@ -12,7 +12,8 @@ struct Chatctl: ParsableCommand {
         version: Build.version,
         subcommands: [
             UpCommand.self, TokenCommand.self, UserCommand.self, SendCommand.self, TailCommand.self,
-            KeysCommand.self, BenchCommand.self,
+            KeysCommand.self, BackupCommand.self, CheckCommand.self, RepairCommand.self,
+            BenchCommand.self,
         ])
 
     /// What every command does, but being called wrongly is one line, as it is of the services.

@@ -11,7 +11,7 @@ private struct Model {
     var answers: [String: Sent] = [:]
 
     func member(_ user: UserID, _ room: RoomID) -> Bool {
-        var isMember = false
+        var isMember = room == .lobby && log.contains { $0.kind == .arrival && $0.actor == user }
         for entry in log where entry.room == room && entry.kind == .member {
             guard case .member(let action, let who)? = try? entry.content(), who.id == user else {
                 continue
@@ -63,7 +63,8 @@ private struct Model {
             if case .member(.joined, let who)? = try? entry.content() {
                 move(who.id, entry.roomSeq)
             }
-        case .room, .receipt: break
+        case .arrival: move(entry.actor, head(.lobby))
+        case .room, .receipt, .unknown: break
         }
     }
 }
@@ -115,6 +116,12 @@ private struct Model {
             let outcome = state.decide(command, by: actor, at: now, into: &entries)
             for entry in entries {
                 #expect(entry.seq == (model.log.last?.seq ?? 0) + 1, "seed \(seed)")
+                if entry.kind == .arrival {
+                    #expect(entry.roomSeq == 0 && entry.prev == 0, "seed \(seed)")
+                    #expect(!model.member(entry.actor, .lobby), "seed \(seed)")
+                    model.take(entry)
+                    continue
+                }
                 #expect(entry.roomSeq == model.head(entry.room) + 1, "seed \(seed)")
                 let prev = model.log.last { $0.room == entry.room && $0.kind == .message }
                 #expect(entry.prev == prev?.seq ?? 0, "seed \(seed)")

@@ -61,6 +61,7 @@ import Timing
             (.room, .room(.created, name: "", topic: "", visibility: .public), "room.created"),
             (.room, .room(.updated, name: "", topic: "", visibility: .public), "room.updated"),
             (.receipt, .receipt(roomSeq: 1), "receipt.read"),
+            (.arrival, .arrival, "user.arrived"),
         ] as [(LogKind, LogContent, String)])
     func logJSON(_ kind: LogKind, _ content: LogContent, _ type: String) throws {
         let entry = entry(kind, content)
@@ -76,7 +77,7 @@ import Timing
         arguments: [
             .message(text: "", replyTo: nil), .message(text: "\u{0}\u{7F}\"\\", replyTo: "m1"),
             .room(.updated, name: "\"", topic: "é", visibility: .private),
-            .member(.left, User(id: "", name: "\n")), .receipt(roomSeq: .max),
+            .member(.left, User(id: "", name: "\n")), .receipt(roomSeq: .max), .arrival,
         ] as [LogContent])
     func contentRoundTrips(_ content: LogContent) throws {
         let kind: LogKind =
@@ -85,6 +86,7 @@ import Timing
             case .room: .room
             case .member: .member
             case .receipt: .receipt
+            case .arrival: .arrival
             }
         #expect(try LogContent(kind: kind, payload: content.payload) == content)
         for other in LogKind.allCases where other != kind {
@@ -127,14 +129,16 @@ import Timing
             entry.seq = seq
             entries.append(entry)
         }
-        let payload = try #require(LogAnnouncement.payload(of: entries, instance: "i\"1"))
+        let payload = try #require(
+            LogAnnouncement.payload(of: entries, instance: "i\"1", epoch: "e"))
         let value = try JSONValue(parsing: payload)
         #expect(value["entries"]?.array?.count == 3)
         let announcement = try #require(LogAnnouncement(payload))
         #expect(announcement.instance == "i\"1")
+        #expect(announcement.epoch == "e")
         #expect(announcement.first == 5)
         #expect(announcement.last == 7)
-        #expect(LogAnnouncement.payload(of: [], instance: "i") == nil)
+        #expect(LogAnnouncement.payload(of: [], instance: "i", epoch: "e") == nil)
         #expect(LogAnnouncement(Array("{}".utf8)) == nil)
     }
 
@@ -142,7 +146,8 @@ import Timing
         let long = entry(
             .message, .message(text: String(repeating: "x", count: 4000), replyTo: nil))
         let payload = try #require(
-            LogAnnouncement.payload(of: Array(repeating: long, count: 17), instance: "i"))
+            LogAnnouncement.payload(
+                of: Array(repeating: long, count: 17), instance: "i", epoch: "e"))
         #expect(payload.count < 100)
         #expect(try JSONValue(parsing: payload)["entries"] == nil)
         #expect(LogAnnouncement(payload)?.last == 42)

@@ -51,7 +51,10 @@ final class Harness {
             recoveryKey: Array(repeating: 9, count: 32))
         adjust(&configuration)
         gateway = Gateway(configuration, authority: authority, bus: NoBus(), metrics: metrics)
-        store = try ChatStore(path: directory.file("chat.db"), observer: gateway)
+        var storage = ChatStore.Configuration()
+        storage.limits = configuration.limits
+        store = try ChatStore(
+            path: directory.file("chat.db"), observer: gateway, configuration: storage)
         reader = ChatReader(path: directory.file("chat.db"), store: store)
         gateway.attach(store: store, reader: reader)
         var router = Router()

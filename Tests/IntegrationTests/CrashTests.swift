@@ -83,7 +83,7 @@ import Testing
         let log = try stack.log()
         #expect(log.compactMap { $0["seq"]?.int } == Array(1...Int64(log.count)))
         let inLobby = log.filter {
-            $0["room"]?.string == "lobby" && $0["type"]?.string != "receipt.read"
+            $0["room"]?.string == "lobby" && $0["roomSeq"]?.int != 0
         }
         #expect(inLobby.compactMap { $0["roomSeq"]?.int } == Array(1...Int64(inLobby.count)))
     }

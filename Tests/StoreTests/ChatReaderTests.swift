@@ -141,7 +141,8 @@ import Timing
                     rooms: rooms, after: 7, through: head - 1, limit: 10_000, completion: $0)
             }
             let wanted = all.filter {
-                $0.seq > 7 && $0.seq < head && rooms.contains($0.room) && $0.kind != .receipt
+                $0.seq > 7 && $0.seq < head && rooms.contains($0.room)
+                    && $0.kind.isEvent && $0.kind != .receipt
             }
             #expect(page.entries.filter { $0.kind != .receipt } == wanted, "seed \(seed)")
             #expect(page.isComplete)
@@ -161,7 +162,79 @@ import Timing
             #expect(page.entries.count <= 7)
             if page.isComplete { break }
         }
-        #expect(collected == all.filter { $0.room == "r2" && $0.kind != .receipt })
+        #expect(collected == all.filter { $0.room == "r2" && $0.kind.hasRoomSeq })
+        close()
+    }
+
+    /// Long entries make short pages; one that is longer than a page is a page.
+    @Test func pagesEndByBytes() throws {
+        for size in [3000, 10, 10, 4000, 4000, 10] {
+            _ = try recorder.send("ada", String(repeating: "x", count: size), on: store)
+        }
+        let all = recorder.entries.filter { $0.kind == .message }
+        for depth in [Int64(0), 100] {
+            var collected: [LogEntry] = []
+            var after: Int64 = 0
+            var pages = 0
+            while after < store.head {
+                let page: MissedPage = try wait {
+                    reader.missed(
+                        rooms: [.lobby], after: after, through: store.head, limit: 100,
+                        maxBytes: 3500, completion: $0)
+                }
+                let bytes = page.entries.dropLast().reduce(0) { $0 + $1.payload.count }
+                #expect(bytes < 3500)
+                collected += page.entries
+                after = page.through
+                pages += 1
+            }
+            #expect(collected == all, "\(depth)")
+            #expect(pages == 3)
+        }
+        #expect(try reader.entries(after: 0, limit: 100, maxBytes: 3100).count == 4)
+        close()
+    }
+
+    @Test func tellsWhatIsTooMuchToReplay() throws {
+        var limits = Limits()
+        limits.replayEvents = 5
+        limits.replayDistance = 20
+        limits.replayBytes = 4096
+        let path = folder.file("small.db")
+        var configuration = ChatStore.Configuration()
+        configuration.limits = limits
+        let small = try ChatStore(path: path, observer: recorder, configuration: configuration)
+        let reader = ChatReader(path: path, store: small)
+        _ = try recorder.act(
+            "ada", .createRoom(name: "den", visibility: .public, topic: ""), on: small)
+        for _ in 0..<10 { _ = try recorder.send("ada", "x", on: small) }
+        let start = small.head
+        func can(_ rooms: [RoomID], _ after: Int64) -> Bool {
+            reader.canReplay(rooms: rooms, after: after, through: small.head)
+        }
+        #expect(can([.lobby], start - 5))
+        #expect(!can([.lobby], start - 6))
+        // However much there was in other rooms, within the distance.
+        #expect(can(["r2"], start - 10))
+        for _ in 0..<16 { _ = try recorder.send("ada", "x", to: "r2", on: small) }
+        #expect(can([.lobby], start - 4))
+        #expect(!can([.lobby], start - 5))
+        // By bytes: two of 3,000 are more than 4,096.
+        for _ in 0..<2 {
+            _ = try recorder.send("ada", String(repeating: "x", count: 3000), on: small)
+        }
+        #expect(can([.lobby], small.head - 1))
+        #expect(!can([.lobby], small.head - 2))
+        reader.stop()
+        small.stop()
+        // The same after a restart, which fills the memory from the log.
+        let again = try ChatStore(path: path, observer: recorder, configuration: configuration)
+        let second = ChatReader(path: path, store: again)
+        #expect(second.canReplay(rooms: [.lobby], after: again.head - 1, through: again.head))
+        #expect(!second.canReplay(rooms: [.lobby], after: again.head - 2, through: again.head))
+        #expect(second.canReplay(rooms: ["r9"], after: again.head - 20, through: again.head))
+        second.stop()
+        again.stop()
         close()
     }
 

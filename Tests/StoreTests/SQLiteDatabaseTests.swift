@@ -6,6 +6,20 @@ import Testing
 @testable import Store
 
 @Suite struct SQLiteDatabaseTests {
+    /// Statements kept for the next use must not keep their connection open for ever.
+    @Test func lettingGoClosesTheFile() throws {
+        let folder = try TemporaryDirectory()
+        let path = folder.file("x.db")
+        do {
+            let database = try SQLiteDatabase(path: path)
+            try database.execute("CREATE TABLE t (x)")
+            try database.run("INSERT INTO t VALUES (?)", [1])
+            #expect(try database.all("SELECT x FROM t") { $0.int(0) } == [1])
+        }
+        // The last connection to close takes the write-ahead log along.
+        #expect(!DataDirectory.exists(path + "-wal"))
+    }
+
     let folder: TemporaryDirectory
     var path: String { folder.file("test.db") }
 

@@ -16,7 +16,7 @@ struct LogRow: Hashable, Sendable {
     var fact: LogFact?
     var seq: Int64
     var room: String
-    /// 0 for a receipt.
+    /// 0 for a receipt and for an arrival.
     var roomSeq: Int64
     var actor: String
     var clientID: String?
@@ -42,7 +42,7 @@ enum LogTable {
             LogRow(
                 LogEntry(
                     seq: row.int64(0), at: .init(milliseconds: row.int64(1)),
-                    kind: LogKind(rawValue: row.int(2)) ?? .receipt, room: RoomID(row.text(3)),
+                    kind: LogKind(rawValue: row.int(2)) ?? .unknown, room: RoomID(row.text(3)),
                     visibility: row.bool(4) ? .private : .public, roomSeq: row.int64(5),
                     prev: row.int64(6), actor: UserID(row.text(7)), actorName: row.text(8),
                     clientID: row.optionalText(9), payload: row.bytes(10)))
@@ -55,7 +55,7 @@ extension LogRow {
         self.init(
             seq: entry.seq, room: entry.room.rawValue, roomSeq: entry.roomSeq,
             actor: entry.actor.rawValue, clientID: entry.clientID, at: entry.at.rfc3339)
-        if entry.kind != .receipt {
+        if entry.kind != .receipt, entry.kind.isEvent {
             var event: [UInt8] = []
             entry.writeEvent(into: &event)
             if let value = try? JSONValue(parsing: event) {
@@ -64,6 +64,8 @@ extension LogRow {
         }
         switch try? entry.content() {
         case .message(let text, _): self.text = Fingerprint(text.utf8)
+        // The first visit, which makes a member of the lobby without an event.
+        case .arrival: change = .joined(user: entry.actor.rawValue)
         case .member(.joined, let user): change = .joined(user: user.id.rawValue)
         case .member(.left, let user), .member(.removed, let user):
             change = .left(user: user.id.rawValue)
