@@ -8,6 +8,8 @@ final class EchoStreams: StreamHandler {
     static func configure(_ configuration: inout ServerConfiguration) {
         configuration.webSocket.maxMessageBytes = 16 * 1024 * 1024
         configuration.webSocket.maxFragments = 2 * 65_536
+        // Suites of compression count what comes back compressed, also where that gains nothing.
+        configuration.deflateThreshold = 0
     }
 
     func claims(path: String) -> Bool { true }

@@ -225,7 +225,8 @@ package final class LoopServer {
         compressed.reserveCapacity(message.count)
         deflater.compress(message, into: &compressed)
         server.deflates.increment()
-        return compressed.count < message.count ? compressed : nil
+        let isWorthIt = compressed.count < message.count || configuration.deflateThreshold == 0
+        return isWorthIt ? compressed : nil
     }
 
     func markDirty(_ connection: Connection) { dirty.append(connection) }

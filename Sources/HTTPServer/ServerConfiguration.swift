@@ -53,7 +53,7 @@ package struct ServerConfiguration: Sendable {
     package var drainTime: Duration = .seconds(4)
 
     /// Bytes from which a message is compressed, where the client takes it: shorter ones gain less than
-    /// they cost.
+    /// they cost. From there on what does not shrink is sent as it is; 0 compresses everything.
     package var deflateThreshold = 256
 
     /// Bytes of one WebSocket message, after decompression.
