@@ -2,6 +2,8 @@
 import ChatCore
 import EngineIO
 import Gateway
+import HTTP1
+import HTTPServer
 import JSON
 import JWT
 import ServiceRuntime
@@ -461,6 +463,32 @@ import Timing
         #expect(
             eventually { client.request("GET", sid: client.sid).head.hasPrefix("HTTP/1.1 400 ") })
         #expect(first.readResponse().body == "1")
+    }
+
+    /// What the HTTP layer refuses never comes to Engine.IO, which must hear of it all the same, on
+    /// whichever loop the session lives.
+    @Test(arguments: ["Content-Length: 2000\r\n\r\n", "Transfer-Encoding: chunked\r\n\r\n7D0\r\n"])
+    func aBodyAboveTheLimitOfHTTPEndsTheSession(framing: String) throws {
+        let harness = try Harness(loops: 2, server: { $0.http.maxBodyBytes = 1000 })
+        // Each session is on a loop of the kernel's choice: enough for both.
+        for number in 0..<8 {
+            let ada = WireClient.polling(port: harness.port)
+            ada.connect(token: harness.token("ada\(number)"))
+            let bob = WireClient.polling(port: harness.port)
+            let raw = RawClient(port: harness.port)
+            raw.send(
+                "POST /socket.io/?EIO=4&transport=polling&sid=\(ada.sid) HTTP/1.1\r\nHost: x\r\n"
+                    + framing)
+            let answer = raw.readToEnd()
+            #expect(answer.hasPrefix("HTTP/1.1 413 "))
+            #expect(raw.hasEnded)
+            // Another loop hears of it a turn later.
+            #expect(
+                eventually {
+                    ada.request("POST", sid: ada.sid, body: "3").body.contains("\"code\":1")
+                })
+            #expect(bob.request("POST", sid: bob.sid, body: "3").head.hasPrefix("HTTP/1.1 200 "))
+        }
     }
 
     @Test func binaryPollBodiesAreAnsweredAndEndTheSession() throws {

@@ -40,6 +40,14 @@ import Testing
                 mistake("LOG_LEVEL", "loud"), mistake("LOG_FORMAT", "xml"),
                 mistake("REDIS_URL", "http://127.0.0.1"), mistake("REDIS_URL", "redis://:@x:1/x"),
                 mistake("UNLIMITED", "perhaps"), mistake("AUTH_ISSUER", "here"),
+                mistake("TLS_CERT_FILE", "/nowhere/chat.crt"), mistake("TLS_KEY_FILE", "chat.key"),
+                mistake(
+                    [
+                        "--tls-cert-file", "/nowhere/chat.crt", "--tls-key-file",
+                        "/nowhere/chat.key",
+                    ],
+                    named: "/nowhere/chat.crt"),
+                mistake("PROXY_PROTOCOL", "1"),
             ]
         } + [
             Mistake(program: "ChatService", named: "CHAT_SERVICE_SECRET"),
@@ -59,6 +67,10 @@ import Testing
             Mistake(program: "chatctl", arguments: ["--nonsense"], named: "--nonsense"),
             Mistake(program: "chatctl", arguments: ["dance"], named: "dance"),
             Mistake(program: "chatctl", arguments: ["up", "--chat-port", "70000"], named: "70000"),
+            Mistake(
+                program: "chatctl", arguments: ["up"],
+                environment: ["TLS_CERT_FILE": "chat.crt", "TLS_KEY_FILE": "chat.key"],
+                named: "TLS_CERT_FILE"),
             Mistake(
                 program: "chatctl", arguments: ["token", "--ttl", "0", "--user", "a"],
                 named: "--ttl"),

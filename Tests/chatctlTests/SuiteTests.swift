@@ -53,6 +53,14 @@ struct SuiteLayoutTests {
         #expect(chat["CHAT_SERVICE_SECRET"] == nil)
     }
 
+    @Test func certificatesAreNotForTheSuite() {
+        #expect(SuiteLayout.complaint(inherited: ["TLS_CERT_FILE": "", "PATH": "/bin"]) == nil)
+        for name in ["TLS_CERT_FILE", "TLS_KEY_FILE"] {
+            let complaint = SuiteLayout.complaint(inherited: [name: "chat.pem"])
+            #expect(complaint?.hasPrefix(name) == true)
+        }
+    }
+
     @Test func theRecordIsReadBack() {
         let record = SuiteRecord(issuer: "http://i", chatURL: "http://c")
         #expect(SuiteRecord(text: record.text) == record)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import ArgumentParser
 internal import Glibc
 internal import HTTPClient
 internal import ServiceRuntime
@@ -32,6 +33,10 @@ final class Suite: Sendable {
         extraEnvironment: [String: String] = [:],
         say: @escaping @Sendable (SuiteService, String) -> Void
     ) throws {
+        let inherited = Suite.environment().merging(extraEnvironment) { $1 }
+        if let complaint = SuiteLayout.complaint(inherited: inherited) {
+            throw ValidationError(complaint)
+        }
         try DataDirectory.prepare(layout.dataDirectory)
         guard try PrivateFile.lock(layout.lockFile) else {
             throw Failure("\(layout.dataDirectory) is in use by another chatctl up")
@@ -51,7 +56,6 @@ final class Suite: Sendable {
         }
         _ = try ServiceSecrets.create(in: layout.secretsDirectory)
         self.layout = layout
-        let inherited = Suite.environment().merging(extraEnvironment) { $1 }
         let folder = try Suite.programDirectory()
         runners = try services.map { service in
             let path = "\(folder)/\(service.executable)"

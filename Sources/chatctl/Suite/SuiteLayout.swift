@@ -62,6 +62,18 @@ struct SuiteLayout: Hashable, Sendable {
         return environment
     }
 
+    /// Why services cannot be started with that environment; nil when they can. A suite's services are
+    /// reached at http://127.0.0.1, for which nobody's certificate is.
+    static func complaint(inherited: [String: String]) -> String? {
+        let name = ["TLS_CERT_FILE", "TLS_KEY_FILE"].first {
+            inherited[$0].map { !$0.isEmpty } ?? false
+        }
+        return name.map {
+            "\($0) is set, but the suite speaks http on 127.0.0.1: unset it, and end TLS in a proxy "
+                + "in front or start the services one by one."
+        }
+    }
+
     private func setSecret(
         _ client: String, variable: String, in environment: inout [String: String]
     ) {
