@@ -103,7 +103,7 @@ package struct EngineSession: Sendable {
         if case .confirmed = probe { true } else { false }
     }
 
-    /// A WebSocket opened with this session's id. False: there is one already, close the new one.
+    /// A WebSocket opened with the id of this one. False: there is one already, close the new one.
     package mutating func probeOpened(now: Instant) -> Bool {
         guard transport == .polling, probe == .none else { return false }
         probe = .opened(deadline: now + upgradeTimeout)

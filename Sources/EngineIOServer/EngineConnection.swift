@@ -293,7 +293,7 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
 
     // MARK: WebSocket
 
-    /// A WebSocket opened with this session's id.
+    /// A WebSocket opened with our id asks to take over.
     func adopt(probe channel: WebSocketChannel) {
         guard !isClosed, engine.probeOpened(now: server.loop.now) else {
             channel.delegate = nil

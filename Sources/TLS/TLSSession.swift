@@ -48,7 +48,7 @@ package final class TLSSession {
     /// Whether the handshake is over, so that plaintext may be sent.
     package var isEstablished: Bool { !hasFailed && SSL_is_init_finished(ssl) == 1 }
 
-    /// Whether this session continues an earlier one.
+    /// Whether the handshake was short, as it went on from an earlier one (RFC 8446 §2.2).
     package var isResumed: Bool { SSL_session_reused(ssl) == 1 }
 
     /// `TLSv1.2` or `TLSv1.3` once established.

@@ -25,13 +25,12 @@ private struct Ground {
     func end() { for mesh in meshes { mesh.stop() } }
 }
 
-/// What every bus must do: the one inside the process, the one over Redis, the one between instances.
+/// What every bus must do: the one over Redis and the one between instances.
 @Suite struct BusContractTests {
-    enum Kind: String, CaseIterable, Sendable { case local, redis, redisWithPassword, instances }
+    enum Kind: String, CaseIterable, Sendable { case redis, redisWithPassword, instances }
 
     private func make(_ kind: Kind) throws -> (bus: any Bus, ground: Ground) {
         switch kind {
-        case .local: return (LocalBus(), Ground())
         case .redis:
             let server = try PrivateRedis()
             return (try RedisBus(url: server.url), Ground(server: server))
