@@ -16,6 +16,8 @@ let strict: [SwiftSetting] =
     ]
     // Defects on demand, for the checker to find (scripts/chaos.sh --planted). Never in a release.
     + (Context.environment["PLANTED_BUGS"] == "1" ? [.define("PLANTED_BUGS")] : [])
+    // A lock that ThreadSanitizer can follow (scripts/sanitize.sh).
+    + (Context.environment["SANITIZE"] == "thread" ? [.define("TSAN_LOCKS")] : [])
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)
@@ -23,7 +25,8 @@ func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target
 
 func tests(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .testTarget(
-        name: "\(name)Tests", dependencies: [.byName(name: name), "TestSupport"] + dependencies,
+        name: "\(name)Tests",
+        dependencies: [.byName(name: name), "TestSupport", "Locks"] + dependencies,
         swiftSettings: strict)
 }
 
@@ -32,7 +35,7 @@ func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
     .executableTarget(
         name: name,
         dependencies: [
-            "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "Reactor", "Metrics",
+            "Bytes", "Locks", "Timing", "JSON", "HTTP1", "HTTPServer", "Reactor", "Metrics",
             "ServiceRuntime", log,
         ]
             + dependencies,
@@ -73,6 +76,7 @@ let package = Package(
 
         // Pure layers: bytes and time in, steps out.
         library("Bytes"),
+        library("Locks"),
         library("Timing"),
         library("Addresses"),
         library("JSON", ["Bytes"]),
@@ -81,16 +85,17 @@ let package = Package(
         library("EngineIO", ["Bytes", "Timing", "JSON"]),
         library("SocketIO", ["Bytes", "Timing", "JSON"]),
         library("Crypto", ["Bytes", "COpenSSL", "CArgon2"]),
-        library("TLS", ["COpenSSL"]),
+        library("TLS", ["Locks", "COpenSSL"]),
 
         // The shell.
         .target(name: "CLinux"),
-        library("Metrics", ["Bytes"]),
-        library("Reactor", ["Bytes", "Timing", "CLinux", deque]),
+        library("Metrics", ["Locks", "Bytes"]),
+        library("Reactor", ["Locks", "Bytes", "Timing", "CLinux", deque]),
         library(
             "HTTPServer",
             [
-                "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics",
+                "Locks", "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor",
+                "Metrics",
                 "TLS", "CLinux", deque,
             ]),
         library(
@@ -102,14 +107,15 @@ let package = Package(
         library(
             "SocketIOServer",
             [
-                "Bytes", "Timing", "JSON", "HTTPServer", "WebSocket", "EngineIO",
+                "Locks", "Bytes", "Timing", "JSON", "HTTPServer", "WebSocket", "EngineIO",
                 "EngineIOServer", "SocketIO", "Reactor", "Crypto", deque,
             ]),
         library("HTTPClient", ["Addresses", "Bytes", "JSON", "CCurl"]),
         library(
             "ServiceRuntime",
             [
-                "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient",
+                "Locks", "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer",
+                "HTTPClient",
                 "Reactor",
                 "Metrics", "JWT",
                 "Crypto", "TLS", log,
@@ -118,25 +124,26 @@ let package = Package(
         // The domain and what stands behind its ports.
         library("ChatCore", ["Bytes", "Timing", "JSON", deque]),
         library("JWT", ["Bytes", "JSON", "Crypto", "Timing"]),
-        library("OAuth", ["Bytes", "JSON", "JWT", "Crypto", "Timing"]),
+        library("OAuth", ["Locks", "Bytes", "JSON", "JWT", "Crypto", "Timing"]),
         library(
             "Store",
             [
-                "Bytes", "Timing", "JSON", "Reactor", "CSQLite", "ChatCore", "Crypto", "OAuth",
+                "Locks", "Bytes", "Timing", "JSON", "Reactor", "CSQLite", "ChatCore", "Crypto",
+                "OAuth",
                 "Metrics", deque,
             ]),
-        library("Instances", ["Bytes", "Timing", "Reactor", "CLinux", "Metrics", deque]),
+        library("Instances", ["Locks", "Bytes", "Timing", "Reactor", "CLinux", "Metrics", deque]),
         library(
             "Bus",
             [
-                "Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics",
+                "Locks", "Bytes", "Timing", "JSON", "Reactor", "CHiredis", "ChatCore", "Metrics",
                 "Instances",
                 deque,
             ]),
         library(
             "Gateway",
             [
-                "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
+                "Locks", "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
                 "EngineIOServer", "SocketIO", "SocketIOServer",
                 "Reactor", "ChatCore", "Store", "Bus", "JWT", "Crypto", "Metrics", "ServiceRuntime",
                 deque, log,
@@ -144,19 +151,20 @@ let package = Package(
         library(
             "AuthAPI",
             [
-                "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "OAuth", "JWT", "Crypto", "Store",
+                "Locks", "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "OAuth", "JWT", "Crypto",
+                "Store",
                 "ChatCore", "Metrics", "ServiceRuntime", log,
             ]),
         library(
             "Webhooks",
             [
-                "Addresses", "Bytes", "Timing", "JSON", "Crypto", "ChatCore", "Store",
+                "Locks", "Addresses", "Bytes", "Timing", "JSON", "Crypto", "ChatCore", "Store",
                 "HTTPClient", "HTTP1", "Metrics", "Reactor",
             ]),
         library(
             "NotificationAPI",
             [
-                "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient", "Webhooks",
+                "Locks", "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "HTTPClient", "Webhooks",
                 "Crypto", "JWT",
                 "Store", "Bus", "ChatCore", "Metrics", "Reactor", "ServiceRuntime",
                 log,
@@ -190,7 +198,8 @@ let package = Package(
         .executableTarget(
             name: "Chaos",
             dependencies: [
-                "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "EngineIO", "SocketIO", "Crypto",
+                "Bytes", "Locks", "Timing", "JSON", "HTTP1", "WebSocket", "EngineIO", "SocketIO",
+                "Crypto",
                 "Reactor", "HTTPClient", "ChatCore", "OAuth", "Store", "TestSupport", arguments,
             ], swiftSettings: strict),
 
@@ -204,7 +213,7 @@ let package = Package(
 
         // Tests mirror the sources.
         .target(
-            name: "TestSupport", dependencies: ["Bytes", "Timing", "JSON", "COpenSSL"],
+            name: "TestSupport", dependencies: ["Bytes", "Locks", "Timing", "JSON", "COpenSSL"],
             path: "Tests/TestSupport",
             swiftSettings: strict),
         tests("Bytes"),
@@ -273,7 +282,8 @@ let package = Package(
         .testTarget(
             name: "IntegrationTests",
             dependencies: [
-                "TestSupport", "Bytes", "Timing", "JSON", "HTTPServer", "HTTPClient", "Crypto",
+                "TestSupport", "Bytes", "Locks", "Timing", "JSON", "HTTPServer", "HTTPClient",
+                "Crypto",
                 "OAuth", "Reactor", "Store",
             ], swiftSettings: strict),
     ]

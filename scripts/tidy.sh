@@ -24,6 +24,7 @@ forbid "Foundation stays out of Sources: Glibc and our own layers do" \
     '^ *(@[a-z]+ +)*((public|package|internal|private|fileprivate) +)?import +Foundation' Sources
 forbid "cross-target API is package" \
     '^ *(public|open) +(func|struct|class|enum|let|var|init|actor|protocol|typealias|extension)' Sources
+forbid "a lock ThreadSanitizer cannot follow: use Locks.Locked" '\bMutex[<(]' Sources Tests ':!Sources/Locks'
 forbid "a merge left its marks" '^(<<<<<<<|>>>>>>>) ' . "$this"
 forbid "a switched-off test" '\.disabled\(|XCTSkip|#expect\(true\)' Tests
 

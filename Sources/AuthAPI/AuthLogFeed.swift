@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 internal import JSON
 package import OAuth
-internal import Synchronization
+internal import Locks
 package import Timing
 
 /// Who waits for the log to grow: long polls, and the announcements on the bus. Knows the head of the log
@@ -25,7 +25,7 @@ package final class AuthLogFeed: Sendable {
 
     private let store: any AuthStore
     private let clock: @Sendable () -> Instant
-    private let state: Mutex<State>
+    private let state: Locked<State>
 
     package init(
         store: any AuthStore, clock: @escaping @Sendable () -> Instant = { SystemClock.now() }
@@ -33,7 +33,7 @@ package final class AuthLogFeed: Sendable {
         self.store = store
         self.clock = clock
         let head = try store.read { (reader) throws(AuthStoreFailure) in try reader.logHead() }
-        state = Mutex(State(head: head))
+        state = Locked(State(head: head))
         store.onCommit { [weak self] entries in self?.take(entries) }
     }
 

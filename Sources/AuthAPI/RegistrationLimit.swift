@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-internal import Synchronization
+internal import Locks
 internal import Timing
 
 /// How fast accounts can be made from one address: 30 at once, then one in ten seconds.
@@ -8,7 +8,7 @@ final class RegistrationLimit: Sendable {
     private static let perMillisecond = 0.1 / 1000
     private static let maxAddresses = 10_000
 
-    private let buckets = Mutex<[String: (tokens: Double, at: Timestamp)]>([:])
+    private let buckets = Locked<[String: (tokens: Double, at: Timestamp)]>([:])
 
     /// Takes one registration, or says how long to wait.
     func admit(_ address: String, now: Timestamp) -> Duration? {

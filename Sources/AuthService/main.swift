@@ -11,13 +11,14 @@ internal import OAuth
 internal import Reactor
 internal import ServiceRuntime
 internal import Store
+internal import Locks
 internal import Synchronization
 internal import Timing
 
 /// Does something once a second until told to stop.
 final class Ticker: Sendable {
     private let isStopping = Atomic(false)
-    private let thread = Mutex<WorkerThread?>(nil)
+    private let thread = Locked<WorkerThread?>(nil)
 
     func start(_ tick: @escaping @Sendable (_ second: Int) -> Void) {
         let worker = WorkerThread(name: "ticker") { [self] in
@@ -158,7 +159,7 @@ func build(_ context: ServiceContext) throws -> ServiceParts {
 
 /// What the ticker last found of the store.
 final class StoreFlag: Sendable {
-    private let problem = Mutex<String?>(nil)
+    private let problem = Locked<String?>(nil)
     func set(_ text: String?) { problem.withLock { $0 = text } }
     var check: HealthCheck.State { problem.withLock { $0.map { .failed($0) } ?? .ok } }
 }

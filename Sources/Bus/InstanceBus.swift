@@ -2,7 +2,7 @@
 internal import ChatCore
 package import Instances
 package import Metrics
-internal import Synchronization
+internal import Locks
 
 /// Publish and subscribe between the instances of one data directory, over their own local sockets:
 /// what takes the place of Redis on one machine. Alone it is a bus inside one process.
@@ -16,7 +16,7 @@ package final class InstanceBus: Bus {
     }
 
     private let mesh: InstanceMesh
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let published: Counter
 
     /// - Parameter mesh: its messages are this bus's from now on; it is stopped by its owner.

@@ -4,7 +4,7 @@ internal import DequeModule
 internal import Glibc
 package import Metrics
 internal import Reactor
-internal import Synchronization
+internal import Locks
 internal import Timing
 
 /// Publish and subscribe over a Redis server, on one thread with two connections (a connection that
@@ -67,8 +67,8 @@ package final class RedisBus: Bus {
     }
 
     private let url: RedisURL
-    private let state = Mutex(State())
-    private let thread = Mutex<WorkerThread?>(nil)
+    private let state = Locked(State())
+    private let thread = Locked<WorkerThread?>(nil)
     /// A byte written to `.1` ends the thread's sleep.
     private let wakeEnds: (read: Int32, write: Int32)
     private let published: Counter

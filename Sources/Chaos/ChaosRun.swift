@@ -4,6 +4,7 @@ internal import Glibc
 internal import JSON
 internal import Reactor
 internal import Store
+internal import Locks
 internal import Synchronization
 internal import TestSupport
 internal import Timing
@@ -86,7 +87,7 @@ struct ChaosRun {
 
         let injector = Injector(
             cluster: cluster, mailbox: loop.mailbox, isVerbose: options.isVerbose)
-        let failure = Mutex<String?>(nil)
+        let failure = Locked<String?>(nil)
         let mailbox = loop.mailbox
         let seconds = options.seconds
         let cluster = cluster

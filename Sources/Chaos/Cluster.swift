@@ -4,7 +4,7 @@ internal import HTTPClient
 internal import JSON
 internal import OAuth
 internal import Store
-internal import Synchronization
+internal import Locks
 internal import TestSupport
 internal import Timing
 
@@ -37,11 +37,11 @@ final class Cluster: Sendable {
     let hasOwnDisk: Bool
     /// Whether the chat services' wall clock can be set.
     let hasFakeClock: Bool
-    private let auth = Mutex<Program?>(nil)
-    private let chats: Mutex<[Program?]>
-    private let draining = Mutex<Set<Int>>([])
-    private let found = Mutex<[Accident]>([])
-    private let provisioner = Mutex<AccountProvisioner?>(nil)
+    private let auth = Locked<Program?>(nil)
+    private let chats: Locked<[Program?]>
+    private let draining = Locked<Set<Int>>([])
+    private let found = Locked<[Accident]>([])
+    private let provisioner = Locked<AccountProvisioner?>(nil)
 
     /// `scripts/clock-shift.c`, compiled; empty when there is none.
     private static let clockShim = getenv("CHAOS_CLOCK_SHIM").map { String(cString: $0) } ?? ""
@@ -54,7 +54,7 @@ final class Cluster: Sendable {
         var ports: [UInt16] = []
         for _ in 0..<options.instances { ports.append(try LoopbackPort.reserve()) }
         chatPorts = ports
-        chats = Mutex(Array(repeating: nil, count: options.instances))
+        chats = Locked(Array(repeating: nil, count: options.instances))
         hasFakeClock = options.hasFakeClock && access(Cluster.clockShim, R_OK) == 0
         mkdir(folder.file("chat"), 0o700)
         if let bytes = options.chatDiskBytes {

@@ -5,7 +5,7 @@ internal import HTTPServer
 internal import Instances
 internal import Logging
 internal import ServiceRuntime
-internal import Synchronization
+internal import Locks
 internal import Timing
 
 /// This process among the instances of its data directory: ties what the sockets between them carry
@@ -13,7 +13,7 @@ internal import Timing
 final class Cluster: Sendable {
     let mesh: InstanceMesh
     private let log: Logger
-    private let takeOver = Mutex<TakeOver?>(nil)
+    private let takeOver = Locked<TakeOver?>(nil)
     /// How long a successor waits to be able to serve before it takes the listeners.
     private static let readyTimeout: Duration = .seconds(15)
 

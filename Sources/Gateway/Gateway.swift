@@ -9,7 +9,7 @@ internal import Reactor
 package import ServiceRuntime
 internal import SocketIOServer
 package import Store
-internal import Synchronization
+internal import Locks
 internal import Timing
 
 /// The chat behind the wire, over all loops: gets what the writer committed and gives each loop its
@@ -24,7 +24,7 @@ package final class Gateway: CommitObserver, Sendable {
     let limiter: UserLimiter?
     private let bus: any Bus
     private let feed = LogFeed()
-    private let wiring = Mutex(Wiring())
+    private let wiring = Locked(Wiring())
 
     private struct Wiring {
         var store: ChatStore?

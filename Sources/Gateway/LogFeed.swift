@@ -5,6 +5,7 @@ internal import HTTP1
 internal import HTTPServer
 internal import Reactor
 internal import Store
+internal import Locks
 internal import Synchronization
 internal import Timing
 
@@ -26,7 +27,7 @@ final class LogFeed: Sendable {
     }
 
     private let lastSerial = Atomic(0)
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let isStopping = Atomic(false)
     private let pool = WorkerPool(name: "log-feed", threads: 2, limit: 256)
     /// Services that may wait at once; more are answered at once.

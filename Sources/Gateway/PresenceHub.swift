@@ -4,6 +4,7 @@ internal import ChatCore
 internal import JSON
 internal import Metrics
 internal import Reactor
+internal import Locks
 internal import Synchronization
 internal import Timing
 
@@ -50,8 +51,8 @@ final class PresenceHub: Sendable {
 
     private let instance: String
     private let bus: any Bus
-    private let state: Mutex<State>
-    private let ticker = Mutex<WorkerThread?>(nil)
+    private let state: Locked<State>
+    private let ticker = Locked<WorkerThread?>(nil)
     private let isStopping = Atomic(false)
     private let snapshots: Counter
 
@@ -61,7 +62,7 @@ final class PresenceHub: Sendable {
     ) {
         self.instance = instance
         self.bus = bus
-        state = Mutex(State(presence: PresenceState(grace: grace)))
+        state = Locked(State(presence: PresenceState(grace: grace)))
         snapshots = metrics.counter(
             "chat_presence_snapshots_total",
             help: "Times all users were told to other instances: one started, or missed something.")

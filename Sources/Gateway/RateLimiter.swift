@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 package import ChatCore
+internal import Locks
 internal import Synchronization
 package import Timing
 
@@ -61,7 +62,7 @@ package final class UserBucket: Sendable {
 /// The buckets of all users of this process: a user's rate holds over all connections and REST, and
 /// reconnecting does not fill it.
 package final class UserLimiter: Sendable {
-    private let buckets = Mutex<[UserID: UserBucket]>([:])
+    private let buckets = Locked<[UserID: UserBucket]>([:])
     private let limiter: RateLimiter
     private let capacity: Int
 

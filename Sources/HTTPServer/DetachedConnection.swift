@@ -2,7 +2,7 @@
 internal import Bytes
 internal import CLinux
 internal import HTTP1
-internal import Synchronization
+internal import Locks
 
 /// A live connection taken apart, on its way to another loop or process: the descriptor, what was read
 /// from it and not parsed, and who is at its other end. Owns the descriptor until it is adopted, given
@@ -10,7 +10,7 @@ internal import Synchronization
 // SAFETY: made on one thread and used by the next once the letter that carries it is read; the only
 // thing that changes is `descriptor`, behind its lock.
 package final class DetachedConnection: @unchecked Sendable {
-    private let descriptor: Mutex<Int32?>
+    private let descriptor: Locked<Int32?>
     /// Bytes received and not yet parsed.
     package let unread: [UInt8]
     let peer: Peer
@@ -18,7 +18,7 @@ package final class DetachedConnection: @unchecked Sendable {
     let secure: SecureTransport?
 
     init(descriptor: Int32, unread: [UInt8], peer: Peer, secure: SecureTransport?) {
-        self.descriptor = Mutex(descriptor)
+        self.descriptor = Locked(descriptor)
         self.unread = unread
         self.peer = peer
         self.secure = secure

@@ -3,7 +3,7 @@ internal import CLinux
 internal import Glibc
 package import Metrics
 package import Reactor
-internal import Synchronization
+internal import Locks
 internal import Timing
 
 /// Why a server could not start.
@@ -37,7 +37,7 @@ package final class Server: Sendable {
     private let fullHandshakes: Counter
     private let resumedHandshakes: Counter
     private let makeStreams: StreamFactory?
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     private struct State {
         var mailboxes: [Mailbox] = []
@@ -204,7 +204,7 @@ final class Admission: Sendable {
         var byAddress: [String: Int] = [:]
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let total: Int
     private let perAddress: Int?
 

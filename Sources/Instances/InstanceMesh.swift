@@ -4,7 +4,7 @@ internal import DequeModule
 internal import Glibc
 package import Metrics
 internal import Reactor
-internal import Synchronization
+internal import Locks
 internal import Timing
 
 /// The instances of one data directory, each linked to each over local sockets: messages of the bus
@@ -72,8 +72,8 @@ package final class InstanceMesh: Sendable {
     package var number: Int { directory.number }
 
     let directory: InstanceDirectory
-    private let state = Mutex(State())
-    private let thread = Mutex<WorkerThread?>(nil)
+    private let state = Locked(State())
+    private let thread = Locked<WorkerThread?>(nil)
     private let wake: Int32
     private let dropped: Counter
     private let passed: Counter

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-internal import Synchronization
+internal import Locks
 
 /// All instruments of one process, by name and labels, and the page that shows them.
 ///
@@ -7,7 +7,7 @@ internal import Synchronization
 /// nothing of each other may share a count. Instruments are asked for at start-up and kept: the
 /// registry's lock is never taken to count something.
 package final class MetricsRegistry: Sendable {
-    private let families = Mutex<[Family]>([])
+    private let families = Locked<[Family]>([])
 
     package init() {}
 

@@ -4,6 +4,7 @@ internal import JSON
 package import Logging
 internal import Reactor
 package import Store
+internal import Locks
 internal import Synchronization
 package import Timing
 internal import Webhooks
@@ -24,7 +25,7 @@ package final class AlertForwarder: Sendable {
     private let now: @Sendable () -> Timestamp
     private let monitor = Monitor(State())
     private let isStopped = Atomic(false)
-    private let thread = Mutex<WorkerThread?>(nil)
+    private let thread = Locked<WorkerThread?>(nil)
 
     /// - Parameters:
     ///   - url: base URL of ChatService, without a slash at its end.

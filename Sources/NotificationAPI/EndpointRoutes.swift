@@ -5,7 +5,7 @@ internal import HTTPServer
 internal import JSON
 internal import JWT
 internal import Store
-internal import Synchronization
+internal import Locks
 internal import Timing
 internal import Webhooks
 
@@ -211,7 +211,7 @@ enum EntityTag {
 /// How often each owner tested lately: a window of one minute.
 final class TestLimiter: Sendable {
     private let perMinute: Int
-    private let windows = Mutex<[String: (start: Instant, count: Int)]>([:])
+    private let windows = Locked<[String: (start: Instant, count: Int)]>([:])
 
     init(perMinute: Int) { self.perMinute = perMinute }
 

@@ -7,6 +7,7 @@ package import Logging
 package import Metrics
 internal import Reactor
 package import Store
+internal import Locks
 internal import Synchronization
 internal import Timing
 internal import Webhooks
@@ -91,10 +92,10 @@ package final class LogFollower: Sendable {
     private let wakeEngine: @Sendable () -> Void
     private let inbox = Monitor(Inbox())
     private let isStopped = Atomic(false)
-    private let state = Mutex(Status())
-    private let thread = Mutex<WorkerThread?>(nil)
+    private let state = Locked(Status())
+    private let thread = Locked<WorkerThread?>(nil)
     /// The epoch of the log as last heard, once one was.
-    private let epoch = Mutex<String?>(nil)
+    private let epoch = Locked<String?>(nil)
     private let restores: Counter
     private let applied: Counter
     private let created: Counter

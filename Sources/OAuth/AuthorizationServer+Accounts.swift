@@ -2,7 +2,7 @@
 internal import Bytes
 internal import Crypto
 internal import JSON
-internal import Synchronization
+internal import Locks
 package import Timing
 
 /// Why nobody was signed in.

@@ -2,7 +2,7 @@
 internal import Crypto
 internal import JSON
 package import JWT
-internal import Synchronization
+internal import Locks
 package import Timing
 
 /// How long things live.
@@ -51,7 +51,7 @@ package final class AuthorizationServer: Sendable {
     package let issuer: String
     /// Off for load tests only.
     let isThrottled: Bool
-    let throttle = Mutex(LoginThrottle())
+    let throttle = Locked(LoginThrottle())
     let refreshKey: HMACSHA256.Key
     let deviceKey: HMACSHA256.Key
 

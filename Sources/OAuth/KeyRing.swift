@@ -2,7 +2,7 @@
 internal import Bytes
 internal import Crypto
 package import JWT
-internal import Synchronization
+internal import Locks
 package import Timing
 
 /// A key id and when it takes over. The secret is not stored: it is derived from the master key.
@@ -53,7 +53,7 @@ package final class KeyRing: Sendable {
     /// The issuer in all tokens.
     package let issuer: String
     private let master: [UInt8]
-    private let state: Mutex<State>
+    private let state: Locked<State>
 
     /// - Parameters:
     ///   - master: 32 bytes or more; a shorter one is refused where it is loaded and traps here.
@@ -63,7 +63,7 @@ package final class KeyRing: Sendable {
         self.master = master
         self.issuer = issuer
         retirement = longestToken + AccessTokenVerifier.maxLeeway
-        state = Mutex(State())
+        state = Locked(State())
     }
 
     /// Takes the keys as the store has them.

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import CLinux
-internal import Synchronization
+internal import Locks
 
 /// The one way into an event loop from another thread. Letters are kept in order, taken out all at
 /// once, and the loop is woken with one eventfd write a batch.
@@ -17,7 +17,7 @@ package final class Mailbox: Sendable {
         var isClosed = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let limit: Int
     /// eventfd the loop polls; closed with the mailbox.
     let descriptor: Int32

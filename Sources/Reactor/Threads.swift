@@ -2,7 +2,7 @@
 internal import CLinux
 internal import DequeModule
 internal import Glibc
-internal import Synchronization
+internal import Locks
 
 /// One POSIX thread running one closure. Joined explicitly; never detached.
 package struct WorkerThread: Sendable {
@@ -46,11 +46,11 @@ package final class WorkerPool: Sendable {
         var isStopped = false
     }
 
-    private let state = Mutex(State())
+    private let state = Locked(State())
     private let limit: Int
     // SAFETY: POSIX semaphores are made to be shared; initialised before and destroyed after all use.
     private nonisolated(unsafe) let signal: UnsafeMutablePointer<sem_t>
-    private let threads = Mutex<[WorkerThread]>([])
+    private let threads = Locked<[WorkerThread]>([])
 
     /// - Parameters:
     ///   - threads: how many jobs run at once.

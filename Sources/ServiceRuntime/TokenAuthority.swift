@@ -2,6 +2,7 @@
 package import JWT
 package import Logging
 internal import Reactor
+internal import Locks
 internal import Synchronization
 package import Timing
 
@@ -101,18 +102,18 @@ package final class TokenAuthority: Sendable {
         var keysFetched = Instant(nanoseconds: 0)
     }
 
-    let state: Mutex<State>
+    let state: Locked<State>
     let configuration: Configuration?
     let link: TokenAuthorityLink?
     let log: Logger?
     let now: @Sendable () -> Timestamp
     let clock: @Sendable () -> Instant
-    let handlers = Mutex<[@Sendable (Revocation) -> Void]>([])
-    let serviceTokens = Mutex<[ServiceTokenKey: ServiceToken]>([:])
+    let handlers = Locked<[@Sendable (Revocation) -> Void]>([])
+    let serviceTokens = Locked<[ServiceTokenKey: ServiceToken]>([:])
     /// Set when a token names a key we do not have: it may be newer than our list.
     let wantsKeys = Atomic<Bool>(false)
     let isStopping = Atomic<Bool>(false)
-    private let thread = Mutex<WorkerThread?>(nil)
+    private let thread = Locked<WorkerThread?>(nil)
 
     /// An authority that follows a running AuthService; nothing happens before `start`.
     package convenience init(_ configuration: Configuration, log: Logger? = nil) {
@@ -131,7 +132,7 @@ package final class TokenAuthority: Sendable {
         self.log = log
         self.now = now
         self.clock = clock
-        self.state = Mutex(state)
+        self.state = Locked(state)
     }
 
     /// An authority that knows these keys for ever and hears of nothing: for tests and tools.

@@ -5,6 +5,7 @@ internal import HTTPServer
 internal import JSON
 internal import JWT
 internal import Logging
+internal import Locks
 internal import Synchronization
 internal import Timing
 

@@ -4,7 +4,7 @@ internal import EngineIO
 internal import EngineIOServer
 internal import HTTPServer
 internal import SocketIO
-internal import Synchronization
+internal import Locks
 internal import WebSocket
 
 /// One event for many clients, encoded once: complete WebSocket frames around the Engine.IO and
@@ -21,7 +21,7 @@ package final class Publication: Sendable {
     private let plain: Encoded
     private let offset: Encoded?
     /// Made when somebody takes them: without the offset, and with it.
-    private let deflated = Mutex<(plain: Encoded?, offset: Encoded?)>((nil, nil))
+    private let deflated = Locked<(plain: Encoded?, offset: Encoded?)>((nil, nil))
 
     struct Encoded: Sendable {
         let frames: SharedBytes

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
 package import OAuth
+internal import Locks
 internal import Synchronization
 
 /// `auth.db` behind the port of `OAuth`.
@@ -42,7 +43,7 @@ package final class SQLiteAuthStore: AuthStore {
     private final class ReaderSlot: Sendable {
         // SAFETY: touched by whoever holds `lock` only.
         nonisolated(unsafe) let database: SQLiteDatabase
-        let lock = Mutex(())
+        let lock = Locked(())
         init(_ database: SQLiteDatabase) { self.database = database }
     }
 

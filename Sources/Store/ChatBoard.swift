@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: MIT
 internal import ChatCore
+internal import Locks
 internal import Synchronization
 internal import Timing
 
 /// What the writer lets the other threads know: the heads as of the latest commit, the rooms of the
 /// latest entries, its health and its pace.
 final class ChatBoard: Sendable {
-    private let heads = Mutex<[RoomID: RoomHead]>([:])
+    private let heads = Locked<[RoomID: RoomHead]>([:])
     private let headValue = Atomic<Int64>(0)
-    private let troubleValue = Mutex<(trouble: ChatStoreTrouble, since: Instant)?>(nil)
+    private let troubleValue = Locked<(trouble: ChatStoreTrouble, since: Instant)?>(nil)
     private let availability = Atomic<Bool>(true)
-    private let trail: Mutex<RoomTrail>
+    private let trail: Locked<RoomTrail>
     /// When the group under way began, in nanoseconds; 0 when none is.
     private let groupStart = Atomic<Int64>(0)
     /// How long groups take, as a moving average in nanoseconds.
     private let groupTime = Atomic<Int64>(0)
 
-    init(trailLength: Int) { trail = Mutex(RoomTrail(length: trailLength)) }
+    init(trailLength: Int) { trail = Locked(RoomTrail(length: trailLength)) }
 
     /// `seq` of the latest entry this process has passed on.
     var head: Int64 { headValue.load(ordering: .acquiring) }

@@ -3,6 +3,7 @@ internal import Bytes
 package import ChatCore
 package import Metrics
 internal import Reactor
+internal import Locks
 internal import Synchronization
 package import Timing
 
@@ -64,7 +65,7 @@ package final class ChatStore: Sendable {
     /// Which history this log's numbers belong to.
     package let epoch: StoreEpoch
     let board: ChatBoard
-    private let threads = Mutex<[WorkerThread]>([])
+    private let threads = Locked<[WorkerThread]>([])
     private let isStopping = Atomic<Bool>(false)
     private let tendingEnd = BlockingQueue<Never>(limit: 0)
 

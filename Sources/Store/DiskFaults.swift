@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 #if DEBUG
     internal import CSQLite
-    internal import Synchronization
+    internal import Locks
 
     /// A disk that fails as a test wants it to, at the seam between SQLite and the operating system.
     /// Debug builds only: release builds contain no way to make a write fail.
@@ -35,7 +35,7 @@
         package static let syncError: Int32 = 10 | 4 << 8
 
         private typealias Decision = @Sendable (Operation) -> Verdict
-        private let decision = Mutex<Decision?>(nil)
+        private let decision = Locked<Decision?>(nil)
 
         private init() {}
 
@@ -77,7 +77,7 @@
             var seams: [UInt: Seam] = [:]
         }
 
-        private static let registry = Mutex(Registry())
+        private static let registry = Locked(Registry())
 
         /// Puts the seam into a connection, if its database is one that a test has asked for.
         static func install(on database: SQLiteDatabase) {

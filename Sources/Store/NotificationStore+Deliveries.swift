@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-internal import Synchronization
+internal import Locks
 package import Timing
 
 /// How much is attempted at once and when an endpoint is left alone.

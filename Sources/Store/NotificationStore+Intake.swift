@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-internal import Synchronization
+internal import Locks
 package import Timing
 
 /// What the fan-out of an entry asks of the layer that knows filters and payloads.

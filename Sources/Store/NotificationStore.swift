@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
 internal import JSON
-internal import Synchronization
+internal import Locks
 package import Timing
 
 /// All that NotificationService remembers, in one SQLite file. One connection behind a lock: each
@@ -9,7 +9,7 @@ package import Timing
 /// file open, which a lock beside it enforces; so an attempt found under way at start is one that died
 /// with its process, and is made again with the same id and bytes.
 package final class NotificationStore: Sendable {
-    let database: Mutex<SQLiteDatabase>
+    let database: Locked<SQLiteDatabase>
     private let lock: Int32
 
     /// Opens or creates the file and gives back what a killed process left under way.
@@ -22,7 +22,7 @@ package final class NotificationStore: Sendable {
             let database = try SQLiteDatabase(path: path)
             try database.migrate(NotificationSchema.steps)
             try NotificationStore.recover(database, now: now)
-            self.database = Mutex(database)
+            self.database = Locked(database)
             lock = descriptor
         } catch {
             close(descriptor)

@@ -15,7 +15,7 @@ final class SQLiteConnection {
 /// `synchronous=FULL` (a commit that returned survives a power cut), foreign keys, a busy timeout,
 /// mode 0600.
 ///
-/// Not `Sendable`: a connection belongs to the thread that opened it, or to the `Mutex` it was moved
+/// Not `Sendable`: a connection belongs to the thread that opened it, or to the `Locked` it was moved
 /// into. SQLite's own mutexes are switched off (`SQLITE_OPEN_NOMUTEX`), so this matters. Readers in
 /// other threads open connections of their own; WAL lets them read while a writer commits.
 package final class SQLiteDatabase {

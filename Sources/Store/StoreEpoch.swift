@@ -2,7 +2,7 @@
 internal import Bytes
 internal import Crypto
 internal import Glibc
-internal import Synchronization
+internal import Locks
 
 /// Which history the numbers of a log belong to.
 ///
@@ -47,7 +47,7 @@ package final class StoreEpoch: Sendable {
     package let origin: Origin
     /// The log's file as it was when this was opened.
     let inode: UInt64
-    private let state: Mutex<State>
+    private let state: Locked<State>
 
     private struct State {
         /// Negative when the note cannot be opened, or has been let go.
@@ -74,7 +74,7 @@ package final class StoreEpoch: Sendable {
         let note = Note.read(descriptor)
         if let note, note.inode == inode, note.reached <= head || !isAlone {
             (id, base, origin) = (note.epoch, note.base, .kept)
-            state = Mutex(State(descriptor: descriptor, reached: note.reached))
+            state = Locked(State(descriptor: descriptor, reached: note.reached))
         } else {
             guard isAlone || descriptor < 0 else {
                 Glibc.close(descriptor)
@@ -93,7 +93,7 @@ package final class StoreEpoch: Sendable {
                 } else {
                     .created
                 }
-            state = Mutex(State(descriptor: descriptor, reached: head))
+            state = Locked(State(descriptor: descriptor, reached: head))
         }
         // The file's name has to survive a power cut too.
         if origin == .created { StoreEpoch.syncFolder(of: name) }

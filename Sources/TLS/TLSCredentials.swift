@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
-internal import Synchronization
+internal import Locks
 
 /// What a TLS server proves itself with: certificates that can be changed while it runs, and the keys
 /// of its session tickets. One for all event loops of a process.
@@ -8,7 +8,7 @@ package final class TLSCredentials: Sendable {
     /// The pairs of files; the first is what clients get that name no server.
     package let files: [CertificateFiles]
     private let tickets = TicketKeys()
-    private let state: Mutex<State>
+    private let state: Locked<State>
 
     private struct State {
         var set: CertificateSet
@@ -31,7 +31,7 @@ package final class TLSCredentials: Sendable {
     package init(_ files: [CertificateFiles]) throws(CertificateProblem) {
         self.files = files
         let stamps = TLSCredentials.stamps(files)
-        state = Mutex(State(set: try CertificateSet(files, tickets: tickets), stamps: stamps))
+        state = Locked(State(set: try CertificateSet(files, tickets: tickets), stamps: stamps))
     }
 
     /// Reads the files again and puts what they hold in force for sessions that begin from now on;

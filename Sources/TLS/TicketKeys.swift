@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import COpenSSL
-internal import Synchronization
+internal import Locks
 
 /// The keys that seal session tickets (RFC 5077 §4, RFC 8446 §4.6.1): the server keeps no sessions, so
 /// a resumed one lives in the client's ticket alone, and these outlive every change of certificates.
@@ -32,7 +32,7 @@ final class TicketKeys: Sendable {
     }
 
     /// Newest first.
-    private let keys = Mutex([Key.random()])
+    private let keys = Locked([Key.random()])
 
     /// Seals with a new key from now on.
     func rotate() {

@@ -3,6 +3,7 @@ internal import HTTPClient
 internal import Metrics
 internal import Reactor
 package import Store
+internal import Locks
 internal import Synchronization
 package import Timing
 
@@ -59,7 +60,7 @@ package final class DeliveryEngine: Sendable {
     private let report: @Sendable (DeliveryReport) -> Void
     private let monitor = Monitor(State())
     private let isCancelled = Atomic(false)
-    private let threads = Mutex<[WorkerThread]>([])
+    private let threads = Locked<[WorkerThread]>([])
 
     /// - Parameters:
     ///   - random: 0 to 1, for the jitter.

@@ -7,7 +7,7 @@ import HTTPServer
 import JSON
 import OAuth
 import Store
-import Synchronization
+import Locks
 import TestSupport
 import Timing
 
@@ -25,7 +25,7 @@ final class Harness: Sendable {
     let store: SQLiteAuthStore
     let feed: AuthLogFeed
     let router: Router
-    private let time = Mutex(Timestamp(seconds: 1_800_000_000))
+    private let time = Locked(Timestamp(seconds: 1_800_000_000))
 
     init(
         isThrottled: Bool = true, isRegistrationOpen: Bool = true, isHashingFull: Bool = false,
@@ -77,7 +77,7 @@ final class Harness: Sendable {
     }
 
     private final class ClockBox: Sendable {
-        let source = Mutex<(@Sendable () -> Timestamp)>({ Timestamp(seconds: 0) })
+        let source = Locked<(@Sendable () -> Timestamp)>({ Timestamp(seconds: 0) })
         func now() -> Timestamp { source.withLock { $0 }() }
     }
 
@@ -85,7 +85,7 @@ final class Harness: Sendable {
     func advance(_ duration: Duration) { time.withLock { $0 = $0 + duration } }
 
     func send(_ request: HTTPRequest) -> HTTPResponse {
-        let box = Mutex<HTTPResponse?>(nil)
+        let box = Locked<HTTPResponse?>(nil)
         router.handle(request) { response in box.withLock { $0 = response } }
         return box.withLock { $0 } ?? HTTPResponse(status: 0)
     }

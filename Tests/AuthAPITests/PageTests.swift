@@ -5,7 +5,7 @@ import HTTPServer
 import JSON
 import OAuth
 import Store
-import Synchronization
+import Locks
 import TestSupport
 import Testing
 import Timing
@@ -284,7 +284,7 @@ import Timing
                 ],
                 Harness.basic("chat-service", Harness.serviceSecret)
             ).json["access_token"]?.string ?? ""
-        let answers = Mutex<[HTTPResponse]>([])
+        let answers = Locked<[HTTPResponse]>([])
         func poll(_ query: String) {
             harness.router.handle(
                 HTTPRequest(
@@ -308,7 +308,7 @@ import Timing
 
     @Test func entriesOfOtherProcessesAreFoundByTheTick() throws {
         let harness = try Harness()
-        let heard = Mutex<[Int64]>([])
+        let heard = Locked<[Int64]>([])
         harness.feed.onEntries { entries in
             heard.withLock { $0 += entries.map(\.seq) }
         }

@@ -3,7 +3,7 @@ import ChatCore
 import Glibc
 import Instances
 import Metrics
-import Synchronization
+import Locks
 import TestSupport
 import Testing
 
@@ -11,7 +11,7 @@ import Testing
 
 /// Keeps what a handler gets.
 private final class Inbox: Sendable {
-    private let payloads = Mutex<[[UInt8]]>([])
+    private let payloads = Locked<[[UInt8]]>([])
     var all: [[UInt8]] { payloads.withLock { $0 } }
     func take(_ payload: [UInt8]) { payloads.withLock { $0.append(payload) } }
 }

@@ -3,7 +3,7 @@ import ChatCore
 import HTTPServer
 import JSON
 import Store
-import Synchronization
+import Locks
 import TestSupport
 import Testing
 import Timing
@@ -13,7 +13,7 @@ import Timing
 @Suite struct LogFeedTests {
     /// What was answered, from whatever thread.
     private final class Answers: Sendable {
-        private let all = Mutex<[HTTPResponse]>([])
+        private let all = Locked<[HTTPResponse]>([])
         var count: Int { all.withLock { $0.count } }
         var last: JSONValue? {
             all.withLock { $0.last }.flatMap { try? JSONValue(parsing: $0.body) }

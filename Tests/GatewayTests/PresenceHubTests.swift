@@ -3,6 +3,7 @@ import Bus
 import ChatCore
 import JSON
 import Metrics
+import Locks
 import Synchronization
 import TestSupport
 import Testing
@@ -12,7 +13,7 @@ import Timing
 
 /// A bus that hands on at once, on the publisher's thread: no test has to wait.
 private final class DirectBus: Bus {
-    private let handlers = Mutex<[String: [@Sendable ([UInt8]) -> Void]]>([:])
+    private let handlers = Locked<[String: [@Sendable ([UInt8]) -> Void]]>([:])
     let bytes = Atomic(0)
     let isConnected = true
 

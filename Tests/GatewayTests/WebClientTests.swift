@@ -4,7 +4,7 @@ import Glibc
 import HTTP1
 import HTTPServer
 import JSON
-import Synchronization
+import Locks
 import TestSupport
 import Testing
 
@@ -37,7 +37,7 @@ import Testing
     private func get(_ path: String, _ fields: HTTPFields = [:], method: String = "GET")
         -> HTTPResponse
     {
-        let answer = Mutex<HTTPResponse?>(nil)
+        let answer = Locked<HTTPResponse?>(nil)
         router.handle(HTTPRequest(method: method, path: path, fields: fields)) { response in
             answer.withLock { $0 = response }
         }

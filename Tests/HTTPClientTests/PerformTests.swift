@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 internal import Addresses
 internal import JSON
-internal import Synchronization
+internal import Locks
 internal import TestSupport
 internal import Testing
 
@@ -90,7 +90,7 @@ internal import Testing
     @Test func judgesEachAddressWhenItConnects() throws {
         let server = LoopbackServer { _ in .response(status: 200) }
         defer { server.stop() }
-        let asked = Mutex<[String]>([])
+        let asked = Locked<[String]>([])
         let judge: @Sendable (Bool, IPAddress, UInt16) -> Bool = { verdict, address, port in
             asked.withLock { $0.append("\(address):\(port)") }
             return verdict

@@ -3,7 +3,7 @@ import Glibc
 import HTTP1
 import Metrics
 import Reactor
-import Synchronization
+import Locks
 import TLS
 import TestSupport
 import Testing
@@ -56,7 +56,7 @@ final class LoopEcho: StreamHandler {
 
 /// Stands for another process: a server of its own, to which one connection is handed over.
 private enum Neighbour {
-    static let port = Mutex<Server?>(nil)
+    static let port = Locked<Server?>(nil)
 }
 
 @Suite(.serialized) struct DetachTests {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import Glibc
+import Locks
 import Synchronization
 import TestSupport
 import Testing
@@ -9,7 +10,7 @@ import Timing
 
 /// Keeps what handlers get.
 private final class Inbox<Item: Sendable>: Sendable {
-    private let items = Mutex<[Item]>([])
+    private let items = Locked<[Item]>([])
     var all: [Item] { items.withLock { $0 } }
     func take(_ item: Item) { items.withLock { $0.append(item) } }
 }

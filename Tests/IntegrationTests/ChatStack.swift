@@ -6,7 +6,7 @@ import JSON
 import OAuth
 import Reactor
 import Store
-import Synchronization
+import Locks
 import TestSupport
 import Timing
 
@@ -37,8 +37,8 @@ final class ChatStack: Sendable {
     private let folder: TemporaryDirectory
     private let ports: [Service: UInt16]
     private let isUnlimited: Bool
-    private let programs = Mutex<[Service: Program]>([:])
-    private let provisioner = Mutex<AccountProvisioner?>(nil)
+    private let programs = Locked<[Service: Program]>([:])
+    private let provisioner = Locked<AccountProvisioner?>(nil)
 
     /// Starts the services and waits until all is well with each.
     /// - Parameters:

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import JSON
+import Locks
 import Synchronization
 import TestSupport
 import Testing
@@ -17,7 +18,7 @@ import Testing
     func whatWasAcknowledgedIsThereOnce(after end: String) throws {
         let stack = try ChatStack(chats: 2, isUnlimited: true)
         let senders = 6
-        let attempts = Mutex<[Attempt]>([])
+        let attempts = Locked<[Attempt]>([])
         let isOver = Atomic(false)
         let sending = Background {
             concurrently(senders) { sender in

@@ -3,6 +3,7 @@ import Glibc
 import HTTPClient
 import JSON
 import OAuth
+import Locks
 import Synchronization
 import TestSupport
 import Testing
@@ -71,7 +72,7 @@ import Timing
         let listeners = try [
             stack.client("left", at: 0), stack.client("right", at: 1),
         ]
-        let sent = Mutex<[[Int64]]>([[], []])
+        let sent = Locked<[[Int64]]>([[], []])
         let isOver = Atomic(false)
         let senders = Background {
             concurrently(2) { number in
@@ -186,7 +187,7 @@ import Timing
         let grace = WireClient.polling(port: stack.port(.chat))
         grace.connect(token: try stack.token("grace"))
         let isOver = Atomic(false)
-        let counts = Mutex((answered: 0, refused: 0, unanswered: 0))
+        let counts = Locked((answered: 0, refused: 0, unanswered: 0))
         let callers = Background {
             concurrently(2) { _ in
                 while !isOver.load(ordering: .relaxed) {

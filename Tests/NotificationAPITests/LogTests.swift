@@ -4,6 +4,7 @@ internal import HTTPServer
 internal import JSON
 internal import Metrics
 internal import Store
+internal import Locks
 internal import Synchronization
 internal import TestSupport
 internal import Testing
@@ -100,10 +101,10 @@ internal import Webhooks
 
 /// A service with a log, as far as a follower sees it.
 private final class FakeLog: Sendable {
-    let entries = Mutex<[JSONValue]>([])
+    let entries = Locked<[JSONValue]>([])
     let pulls = Atomic(0)
     let refuses = Atomic(false)
-    private let server = Mutex<LoopbackServer?>(nil)
+    private let server = Locked<LoopbackServer?>(nil)
 
     init() {
         let server = LoopbackServer { [weak self] request in
@@ -162,7 +163,7 @@ private final class FakeLog: Sendable {
 
 /// A bus that a test speaks through.
 private final class FakeBus: Bus {
-    let handlers = Mutex<[String: @Sendable ([UInt8]) -> Void]>([:])
+    let handlers = Locked<[String: @Sendable ([UInt8]) -> Void]>([:])
     let connected = Atomic(true)
 
     func publish(_ channel: String, _ payload: [UInt8]) {

@@ -6,6 +6,7 @@ internal import JSON
 internal import JWT
 internal import ServiceRuntime
 internal import Store
+internal import Locks
 internal import Synchronization
 internal import TestSupport
 internal import Testing
@@ -61,7 +62,7 @@ final class RouteBench: Sendable {
         if let token { fields.set("authorization", "Bearer \(token)") }
         if body != nil { fields.set("content-type", "application/json") }
         let parts = path.split(separator: "?", maxSplits: 1)
-        let answer = Mutex<HTTPResponse?>(nil)
+        let answer = Locked<HTTPResponse?>(nil)
         router.handle(
             HTTPRequest(
                 method: method, path: String(parts[0]),

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import Glibc
 import Reactor
+import Locks
 import Synchronization
 import Testing
 import Timing
@@ -20,7 +21,7 @@ import Timing
 
     @Test func lettersComeInOrderAndFromManyThreads() {
         let mailbox = Mailbox()
-        let seen = Mutex<[Int: [Int]]>([:])
+        let seen = Locked<[Int: [Int]]>([:])
         let senders = (0..<4).map { sender in
             WorkerThread(name: "sender") {
                 for number in 0..<1000 {
@@ -53,7 +54,7 @@ import Timing
             init(_ act: @escaping () -> Void) { self.act = act }
             func timerFired(now: Instant) { act() }
         }
-        let order = Mutex<[Int]>([])
+        let order = Locked<[Int]>([])
         onLoop { loop in
             _ = loop.schedule(
                 Target {
@@ -77,7 +78,7 @@ import Timing
             init(_ act: @escaping () -> Void) { self.act = act }
             func ready(_ readiness: Readiness) { act() }
         }
-        let calls = Mutex<[String]>([])
+        let calls = Locked<[String]>([])
         onLoop { loop in
             func pair() -> (Int32, Int32) {
                 var ends: [Int32] = [0, 0]

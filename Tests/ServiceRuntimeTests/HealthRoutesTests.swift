@@ -3,7 +3,7 @@ import HTTP1
 import HTTPServer
 import JSON
 import Metrics
-import Synchronization
+import Locks
 import Testing
 
 @testable import ServiceRuntime
@@ -14,7 +14,7 @@ struct HealthRoutesTests {
         let metrics = MetricsRegistry()
         metrics.counter("hits_total", help: "Hits.").increment()
         HealthRoutes.add(to: &router, service: "chat", metrics: metrics, checks: checks)
-        let answer = Mutex<HTTPResponse?>(nil)
+        let answer = Locked<HTTPResponse?>(nil)
         router.handle(HTTPRequest(method: "GET", path: path)) { response in
             answer.withLock { $0 = response }
         }

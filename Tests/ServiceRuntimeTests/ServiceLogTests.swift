@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import JSON
 import Logging
-import Synchronization
+import Locks
 import Testing
 import Timing
 
@@ -9,7 +9,7 @@ import Timing
 
 struct ServiceLogTests {
     final class Lines: Sendable {
-        private let lines = Mutex<[String]>([])
+        private let lines = Locked<[String]>([])
         var all: [String] { lines.withLock { $0 } }
         func append(_ line: String) { lines.withLock { $0.append(line) } }
     }

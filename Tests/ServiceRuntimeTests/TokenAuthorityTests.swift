@@ -2,6 +2,7 @@
 import Bytes
 import JSON
 import JWT
+import Locks
 import Synchronization
 import Testing
 import Timing
@@ -20,8 +21,8 @@ private final class FakeAuthService: Sendable {
         var calls: [String] = []
     }
 
-    let state = Mutex(State())
-    let seconds = Mutex<Int64>(1_800_000_000)
+    let state = Locked(State())
+    let seconds = Locked<Int64>(1_800_000_000)
 
     var link: TokenAuthorityLink {
         TokenAuthorityLink { [self] call in
@@ -132,7 +133,7 @@ private final class FakeAuthService: Sendable {
     @Test func handlersHearEachRevocationOnce() throws {
         let service = FakeAuthService()
         let authority = service.authority()
-        let heard = Mutex<[Revocation]>([])
+        let heard = Locked<[Revocation]>([])
         authority.onRevocation { revocation in heard.withLock { $0.append(revocation) } }
         try authority.fetchKeys()
         service.append("token.revoked", jti: "t1")

@@ -4,7 +4,7 @@ import Glibc
 import JSON
 import OAuth
 import Store
-import Synchronization
+import Locks
 import TestSupport
 import Testing
 import Timing
@@ -77,7 +77,7 @@ import Timing
     }
 
     @Test func manyWritersShareCommitsAndKeepTheLogInOrder() async throws {
-        let heard = Mutex<[Int64]>([])
+        let heard = Locked<[Int64]>([])
         store.onCommit { entries in heard.withLock { $0 += entries.map(\.seq) } }
         let store = store
         let now = now

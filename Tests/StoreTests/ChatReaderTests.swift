@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 import ChatCore
-import Synchronization
+import Locks
 import TestSupport
 import Testing
 import Timing
@@ -28,7 +28,7 @@ import Timing
     private func wait<Value: Sendable>(
         _ start: (@escaping @Sendable (Result<Value, ChatError>) -> Void) -> Bool
     ) throws -> Value {
-        let slot = Mutex<Result<Value, ChatError>?>(nil)
+        let slot = Locked<Result<Value, ChatError>?>(nil)
         let box = Box(slot)
         guard start({ answer in box.value.withLock { $0 = answer } }) else {
             throw TestSupportError("the reader's queue is full")

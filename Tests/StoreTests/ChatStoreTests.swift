@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import ChatCore
 import Metrics
+import Locks
 import Synchronization
 import TestSupport
 import Testing
@@ -10,7 +11,7 @@ import Timing
 
 /// Keeps what a store tells.
 final class Recorder: CommitObserver {
-    private let items = Mutex<[CommitItem]>([])
+    private let items = Locked<[CommitItem]>([])
     private let nextToken = Atomic<UInt64>(0)
 
     func committed(_ items: [CommitItem]) { self.items.withLock { $0 += items } }
@@ -287,7 +288,7 @@ func soundEntries(of path: String) throws -> [LogEntry] {
 
 /// Keeps what is published.
 final class FakeBus: Bus {
-    private let payloads = Mutex<[[UInt8]]>([])
+    private let payloads = Locked<[[UInt8]]>([])
     var published: [[UInt8]] { payloads.withLock { $0 } }
     var isConnected: Bool { true }
     func publish(_ channel: String, _ payload: [UInt8]) { payloads.withLock { $0.append(payload) } }

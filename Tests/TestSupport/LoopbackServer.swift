@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
+internal import Locks
 internal import Synchronization
 
 /// A server on 127.0.0.1 for tests of clients: blocking sockets, one thread a connection, and a
@@ -33,8 +34,8 @@ package final class LoopbackServer: Sendable {
     package let port: UInt16
     private let listener: Int32
     private let isStopped = Atomic(false)
-    private let open = Mutex<Set<Int32>>([])
-    private let log = Mutex<[Received]>([])
+    private let open = Locked<Set<Int32>>([])
+    private let log = Locked<[Received]>([])
     private let handler: Handler
 
     /// - Parameter port: 0 takes any free one; a fixed one lets a receiver come back where it was.

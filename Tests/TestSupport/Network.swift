@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
-internal import Synchronization
+internal import Locks
 
 /// Ports on 127.0.0.1.
 package enum LoopbackPort {
@@ -38,7 +38,7 @@ package enum LoopbackPort {
         }
     }
 
-    private static let next = Mutex<UInt16?>(nil)
+    private static let next = Locked<UInt16?>(nil)
 
     private static func isFree(_ port: UInt16) -> Bool {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue) | O_CLOEXEC, 0)

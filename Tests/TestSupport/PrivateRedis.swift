@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
-internal import Synchronization
+internal import Locks
 
 /// A redis-server of the test's own: free port on 127.0.0.1, nothing kept on disk, stopped when the
 /// value goes away and also when the test process dies (its keeper sees the pipe close).
@@ -10,7 +10,7 @@ package final class PrivateRedis: Sendable {
     /// The password clients must give, if any.
     package let password: String?
     private let folder: TemporaryDirectory
-    private let keeper = Mutex<Keeper?>(nil)
+    private let keeper = Locked<Keeper?>(nil)
 
     private struct Keeper { let pid: pid_t, pipe: Int32 }
 

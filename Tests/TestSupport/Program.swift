@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
-internal import Synchronization
+internal import Locks
 
 /// One of the project's executables, running. It is killed when the value goes away, and the services
 /// end by themselves when the test process dies, since their standard input ends then.
@@ -16,7 +16,7 @@ package final class Program: Sendable {
     package let pid: Int32
     private let lifeline: Int32
     private let output: String
-    private let end = Mutex<End?>(nil)
+    private let end = Locked<End?>(nil)
 
     /// - Parameters:
     ///   - name: of an executable that lies beside the test bundle, or whichever program this is.

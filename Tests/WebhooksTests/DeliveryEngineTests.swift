@@ -3,6 +3,7 @@ internal import Addresses
 internal import HTTPClient
 internal import JSON
 internal import Store
+internal import Locks
 internal import Synchronization
 internal import TestSupport
 internal import Testing
@@ -15,7 +16,7 @@ private final class Bench: Sendable {
     let directory: TemporaryDirectory
     let keeper = SecretKeeper(key: Array(repeating: 7, count: 32))
     let secret = WebhookSecret.generate()
-    private let offset = Mutex<Int64>(0)
+    private let offset = Locked<Int64>(0)
 
     init() throws { directory = try TemporaryDirectory() }
 
@@ -173,7 +174,7 @@ private final class Bench: Sendable {
 
     @Test func switchesOffAnEndpointThatIsGoneAndHoldsTheRest() throws {
         let bench = try Bench()
-        let reports = Mutex<[DeliveryReport]>([])
+        let reports = Locked<[DeliveryReport]>([])
         let receiver = LoopbackServer { _ in .response(status: 410) }
         defer { receiver.stop() }
         let store = try bench.openStore()
@@ -199,7 +200,7 @@ private final class Bench: Sendable {
 
     @Test func givesUpAfterTheLastAttemptAndSendsAgainByHand() throws {
         let bench = try Bench()
-        let answers = Mutex(500)
+        let answers = Locked(500)
         let receiver = LoopbackServer { _ in .response(status: answers.withLock { $0 }) }
         defer { receiver.stop() }
         let store = try bench.openStore()

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 import Glibc
 import JSON
-import Synchronization
+import Locks
 import Testing
 
 @testable import chatctl
@@ -152,7 +152,7 @@ struct AccountsTests {
 /// Real processes, pipes and files, in a directory of their own.
 struct ChildProcessTests {
     final class Lines: Sendable {
-        private let lines = Mutex<[String]>([])
+        private let lines = Locked<[String]>([])
         var all: [String] { lines.withLock { $0 } }
         func append(_ line: String) { lines.withLock { $0.append(line) } }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 internal import ArgumentParser
 internal import Reactor
+internal import Locks
 internal import Synchronization
 internal import TestSupport
 internal import Timing
@@ -22,7 +23,7 @@ struct RedisExperiment: ParsableCommand {
                 if fact.kind == .message { experiment.measure(argument) }
             }
         }
-        let moments = Mutex<[Instant]>([])
+        let moments = Locked<[Instant]>([])
         let isOver = Atomic(false)
         let cluster = experiment.cluster
         let away = away

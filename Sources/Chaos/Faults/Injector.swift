@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
 internal import Reactor
+internal import Locks
 internal import Synchronization
 internal import TestSupport
 internal import Timing
@@ -16,7 +17,7 @@ final class Injector: Sendable {
     private let cluster: Cluster
     private let mailbox: Mailbox
     private let isVerbose: Bool
-    private let counts = Mutex<[Fault.Kind: Int]>([:])
+    private let counts = Locked<[Fault.Kind: Int]>([:])
 
     init(cluster: Cluster, mailbox: Mailbox, isVerbose: Bool) {
         self.cluster = cluster

@@ -5,7 +5,7 @@ internal import JSON
 internal import Reactor
 internal import ServiceRuntime
 internal import Store
-internal import Synchronization
+internal import Locks
 
 /// `chatctl bench`: load, checked message by message, beside the floors of the same machine.
 struct BenchCommand: ParsableCommand {
@@ -178,7 +178,7 @@ final class BenchTarget: Sendable {
 /// The last lines of something that talks.
 final class RecentLines: Sendable {
     private static let limit = 40
-    private let lines = Mutex<[String]>([])
+    private let lines = Locked<[String]>([])
 
     func append(_ line: String) {
         lines.withLock { lines in

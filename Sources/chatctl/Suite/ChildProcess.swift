@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
-internal import Synchronization
+internal import Locks
 
 /// How a child ended.
 enum ChildEnd: Hashable, Sendable, CustomStringConvertible {
@@ -37,11 +37,11 @@ final class ChildProcess: Sendable {
     let pid: pid_t
     private let output: Int32
     private let lifeline: Int32
-    private let isReaped = Mutex(false)
+    private let isReaped = Locked(false)
 
     /// Held from making the pipes until they are marked close-on-exec: another thread that spawned
     /// in between would hand them to its own child, and they would never be seen to close.
-    private static let spawning = Mutex(())
+    private static let spawning = Locked(())
 
     init(path: String, arguments: [String] = [], environment: [String: String]) throws(Failure) {
         let started = ChildProcess.spawning.withLock { _ in

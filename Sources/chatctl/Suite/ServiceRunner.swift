@@ -2,7 +2,7 @@
 internal import Glibc
 internal import Reactor
 internal import ServiceRuntime
-internal import Synchronization
+internal import Locks
 internal import Timing
 
 /// Keeps one service running: starts it, passes its lines on, starts it again when it dies.
@@ -27,7 +27,7 @@ final class ServiceRunner: Sendable {
     private let path: String
     private let environment: [String: String]
     private let say: @Sendable (String) -> Void
-    private let state = Mutex(State())
+    private let state = Locked(State())
 
     /// - Parameter say: takes one line of output, without its end.
     init(
