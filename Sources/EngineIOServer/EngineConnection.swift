@@ -40,7 +40,7 @@ package struct FramedPacket: Sendable {
 
 /// One Engine.IO session on its loop: performs what `EngineSession` says on the transport that is
 /// current, and moves what waits from polling to WebSocket when the client upgrades.
-package final class EngineConnection: WebSocketDelegate, TimerTarget {
+package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker {
     /// The session's id: a secret, as whoever knows it is the client.
     package let id: String
     /// The client's address.
@@ -48,7 +48,7 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     /// The query of the request that opened the session.
     package let query: String
     /// The POST whose packets the delegate is being given; nil at all other times.
-    package private(set) var upload: HTTPRequest?
+    package var upload: HTTPRequest? { posting?.exchange.request }
     private unowned let server: EngineServer
     private var engine: EngineSession
     package var delegate: (any EngineDelegate)?
@@ -58,6 +58,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     private var probe: WebSocketChannel?
     /// The poll that waits for something to send.
     private var poll: Exchange?
+    /// The POST whose packets are being read, over several turns where there are many.
+    private var posting: Posting?
     /// Packets that wait for a poll, in order.
     private var queue = PollQueue()
     private(set) var isClosed = false
@@ -65,6 +67,12 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
     /// Whether the delegate waits for a poll to take the queue.
     private var wantsDrained = false
     private var timer: (id: TimerID, at: Instant)?
+
+    private final class Posting {
+        let exchange: Exchange
+        var reader = PollPayloadReader()
+        init(_ exchange: Exchange) { self.exchange = exchange }
+    }
 
     /// When the delegate wants to be called; the earlier of this and the heartbeat's is scheduled.
     package var deadline = Instant.distantFuture {
@@ -251,8 +259,10 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
 
     func post(_ exchange: Exchange) {
         let request = exchange.request
-        upload = request
-        defer { upload = nil }
+        guard posting == nil else {
+            exchange.respond(server.refusal(.badRequest, for: request))
+            return close(.protocolError)
+        }
         guard request.body.count <= server.configuration.engine.maxPayload else {
             exchange.respondAndClose(
                 HTTPResponse(status: 413, fields: server.crossOrigin(request)))
@@ -265,10 +275,21 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
             exchange.respond(server.refusal(.badRequest, for: request))
             return close(.protocolError)
         }
-        var reader = PollPayloadReader()
+        posting = Posting(exchange)
+        takeTurn()
+    }
+
+    /// Reads packets of the POST under way. A body may hold half a million: they take the turns of a
+    /// flood of frames.
+    package func takeTurn() {
+        guard let posting else { return }
+        let request = posting.exchange.request
+        var slice = WorkSlice()
         do {
-            reading: while true {
-                switch try reader.next(in: request.body.span) {
+            // What follows a packet that ended the session is for nobody.
+            reading: while !isClosed {
+                if slice.isUsedUp() { return server.waitForTurn(self) }
+                switch try posting.reader.next(in: request.body.span) {
                 case .packet(let type, let range):
                     received(type, payload: request.body.span.extracting(range), from: .current)
                 case .binary(let bytes):
@@ -277,18 +298,18 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget {
                     }
                 case .end: break reading
                 }
-                // What follows a packet that ended the session is for nobody.
-                if isClosed { break }
             }
         } catch {
-            exchange.respond(server.refusal(.badRequest, for: request))
+            self.posting = nil
+            posting.exchange.respond(server.refusal(.badRequest, for: request))
             return close(.protocolError)
         }
+        self.posting = nil
         var response = HTTPResponse(
             status: 200, fields: server.crossOrigin(request), body: Array("ok".utf8))
         response.fields.set("content-type", "text/html")
         response.fields.set("cache-control", "no-store")
-        exchange.respond(response)
+        posting.exchange.respond(response)
     }
 
     // MARK: WebSocket

@@ -332,6 +332,8 @@ package final class EngineServer: StreamHandler {
 
     func markReady(_ connection: EngineConnection) { readyPolls.append(connection) }
 
+    func waitForTurn(_ connection: EngineConnection) { server.waitForTurn(connection) }
+
     func forget(_ connection: EngineConnection) {
         guard sessions.removeValue(forKey: connection.id) != nil else { return }
         let count = sessionsByAddress[connection.address, default: 1]

@@ -25,7 +25,7 @@ internal import WebSocket
 ///   closed
 ///
 /// Lives on one loop; `handOver` ends it here and begins another there on the same descriptor.
-final class Connection: DescriptorHandler, TimerTarget {
+final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     enum Phase { case opening, http, answering, webSocket, draining, closed }
 
     let server: LoopServer
@@ -51,8 +51,10 @@ final class Connection: DescriptorHandler, TimerTarget {
     private var closesAfterFlush = false
     /// Whether parsing waits for the peer to read what it has asked for.
     private var isStalled = false
-    /// Whether parsing goes on in the next turn.
-    private var isPaused = false
+    /// Whether it waits in the line for its turn (`TurnShare`).
+    private var waitsForTurn = false
+    /// Whether its next read may be dear: so was the last, or there has been none.
+    private var isDear = true
 
     private var deadline = Instant.distantFuture
     private var timer: (id: TimerID, at: Instant)?
@@ -76,9 +78,12 @@ final class Connection: DescriptorHandler, TimerTarget {
     /// Bytes of a body that is compressed on the loop: a few milliseconds' worth. Handlers that block
     /// have theirs compressed on their own thread, whatever its size.
     private static let compressedBytes = 256 * 1024
-    /// Messages parsed in one go. One read may bring ten thousand tiny frames; the other connections'
-    /// turn comes in between.
-    private static let stepsPerTurn = 128
+    /// Bytes read in one go: enough to make the system call cheap, and what one peer makes us keep when
+    /// its turn is over before they are parsed.
+    private static let readBytes = 64 * 1024
+    /// Bytes given to the parser in one go where they may be compressed, and inflate to a thousand times
+    /// as many.
+    private static let inflatedBytes = 512
     /// Unsent bytes past which nothing more is read or parsed, so that a peer that asks and never reads
     /// holds this much and one answer, not whatever its requests multiply into.
     private static let unsentBytes = 256 * 1024
@@ -137,11 +142,21 @@ final class Connection: DescriptorHandler, TimerTarget {
     }
 
     private func read() {
+        switch phase {
         // Past the turn's share of handshakes: the bytes stay where they are and are reported again.
-        if phase == .opening, !server.takesHandshakeStep() { return }
+        case .opening: if !server.takesHandshakeStep() { return }
+        case .http, .webSocket: if isDear, server.isLate { return wait() }
+        case .answering, .draining, .closed: break
+        }
+        receive()
+        isDear = server.lap()
+    }
+
+    private func receive() {
         let isPlain = secure == nil && (phase != .opening || server.configuration.tls == nil)
         let buffer = isPlain ? server.loop.readBuffer : server.wire.input
-        let count = clinux_recv(descriptor, buffer.baseAddress, buffer.count)
+        let count = clinux_recv(
+            descriptor, buffer.baseAddress, min(buffer.count, Connection.readBytes))
         if count == -Int(EAGAIN) { return }
         guard count > 0 else { return peerEnded(isReset: count < 0) }
         let bytes = UnsafeMutableRawBufferPointer(rebasing: buffer[..<count])
@@ -259,8 +274,6 @@ final class Connection: DescriptorHandler, TimerTarget {
     /// Parses what was read before and waited.
     func consumeUnread() {
         guard !unread.isEmpty else { return }
-        let wasPaused = isPaused
-        isPaused = false
         var bytes = unread
         unread = []
         let used = bytes.withUnsafeMutableBytes { consume($0) }
@@ -268,9 +281,6 @@ final class Connection: DescriptorHandler, TimerTarget {
         if used < bytes.count {
             bytes.removeFirst(used)
             unread = unread.isEmpty ? bytes : bytes + unread
-        }
-        if wasPaused, !isPaused, !isStalled, phase != .answering {
-            watch(interest.union(.readable))
         }
     }
 
@@ -280,17 +290,16 @@ final class Connection: DescriptorHandler, TimerTarget {
         isParsing = true
         defer { isParsing = false }
         var used = 0
-        var steps = 0
+        var slice = WorkSlice(isDear: channel?.inflates ?? false)
         while used <= bytes.count {
             if unsent > Connection.unsentBytes {
                 stall()
                 return used
             }
-            if steps >= Connection.stepsPerTurn, used < bytes.count {
-                pause()
+            if used < bytes.count, slice.isUsedUp() {
+                wait()
                 return used
             }
-            steps += 1
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[used...])
             switch phase {
             case .http:
@@ -305,12 +314,22 @@ final class Connection: DescriptorHandler, TimerTarget {
         return used
     }
 
-    /// Leaves the rest for the next turn.
-    private func pause() {
-        guard phase == .http || phase == .webSocket else { return }
-        isPaused = true
+    /// Goes to the end of the line, and reads nothing more before its turn.
+    private func wait() {
+        guard phase == .http || phase == .webSocket, !waitsForTurn else { return }
+        waitsForTurn = true
         watch(interest.subtracting(.readable))
-        parseLater()
+        server.waitForTurn(self)
+    }
+
+    func takeTurn() {
+        waitsForTurn = false
+        if phase == .http || phase == .webSocket, !isStalled {
+            if unread.isEmpty { receive() } else { consumeUnread() }
+        }
+        if phase == .http || phase == .webSocket, !isStalled, !waitsForTurn {
+            watch(interest.union(.readable))
+        }
     }
 
     /// Asks nothing more of a peer that does not read.
@@ -322,9 +341,8 @@ final class Connection: DescriptorHandler, TimerTarget {
 
     private func resume() {
         isStalled = false
-        guard phase == .http || phase == .webSocket else { return }
-        watch(interest.union(.readable))
-        if !unread.isEmpty { parseLater() }
+        guard phase == .http || phase == .webSocket, !waitsForTurn else { return }
+        if unread.isEmpty { watch(interest.union(.readable)) } else { wait() }
     }
 
     private func peerEnded(isReset: Bool) {
@@ -608,20 +626,26 @@ final class Connection: DescriptorHandler, TimerTarget {
         self.channel = channel
         if !isParsing, !unread.isEmpty {
             // Frames sent ahead of our 101: parsed once the delegate knows its channel.
-            parseLater()
+            wait()
         }
         return channel
     }
 
-    private func parseLater() {
-        guard let registration else { return }
-        server.loop.mailbox.post { loop in
-            (loop.attachment as? LoopServer)?.connection(registration)?.consumeUnread()
+    private func parseWebSocket(_ bytes: UnsafeMutableRawBufferPointer) -> Int? {
+        guard let channel else { return nil }
+        var window = channel.inflates ? min(bytes.count, Connection.inflatedBytes) : bytes.count
+        while true {
+            let part = UnsafeMutableRawBufferPointer(rebasing: bytes[..<window])
+            if let used = parseWebSocket(part, channel) { return used }
+            // A header at the window's end, or a message that is given where it lies, needs more of it.
+            guard window < bytes.count, phase == .webSocket else { return nil }
+            window = min(2 * window, bytes.count)
         }
     }
 
-    private func parseWebSocket(_ bytes: UnsafeMutableRawBufferPointer) -> Int? {
-        guard let channel else { return nil }
+    private func parseWebSocket(
+        _ bytes: UnsafeMutableRawBufferPointer, _ channel: WebSocketChannel
+    ) -> Int? {
         do {
             var writable = MutableSpan<UInt8>(_unsafeBytes: bytes)
             let step = try channel.receiver.next(in: &writable)

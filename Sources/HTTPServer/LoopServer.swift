@@ -47,6 +47,8 @@ package final class LoopServer {
     /// connects adds to a turn; the others wait in the kernel for the next.
     private static let handshakeStepsPerTurn = 8
 
+    private var share = TurnShare()
+
     private let listeners: [Listener]
     /// Connections by the index of their registration.
     private var connections: [UInt32: Connection] = [:]
@@ -111,6 +113,8 @@ package final class LoopServer {
                 continue
             }
             add(Connection(server: self, accepted: descriptor, peer: peer))
+            _ = share.lap(on: loop)
+            if share.isLate(on: loop) { return }  // the listener is reported again
         }
     }
 
@@ -213,6 +217,32 @@ package final class LoopServer {
         loop.handler(registration) as? Connection
     }
 
+    // MARK: Sharing the turn
+
+    /// Puts somebody at the end of the line: its turn comes in this turn of the loop or a later one.
+    package func waitForTurn(_ taker: any TurnTaker) {
+        share.wait(taker)
+        loop.turnAgain()
+    }
+
+    /// Whether a read that may be dear has to wait in the line.
+    var isLate: Bool { share.isLate(on: loop) }
+
+    /// To be asked behind each read.
+    /// - Returns: whether it was dear.
+    func lap() -> Bool { share.lap(on: loop) }
+
+    private func serveLine() {
+        var left = share.waiting
+        guard left > 0 else { return }
+        let end = TurnShare.end()
+        repeat {
+            share.next().takeTurn()
+            left -= 1
+        } while left > 0 && SystemClock.now().nanoseconds < end
+        if share.waiting > 0 { loop.turnAgain() }
+    }
+
     // MARK: Sending
 
     /// One for all connections of the loop that agreed on no context: what compression costs in memory
@@ -233,6 +263,7 @@ package final class LoopServer {
 
     private func flush() {
         handshakeSteps = LoopServer.handshakeStepsPerTurn
+        serveLine()
         streams?.turnEnds()
         // Flushing may close connections, whose delegates may queue more: until nothing is left.
         while !dirty.isEmpty {
@@ -276,6 +307,7 @@ package final class LoopServer {
         streams?.end()
         for connection in connections.values { connection.abort() }
         for pump in pumps.values { pump.end() }
+        share.removeAll()
         streams = nil
         loop.stop()
     }

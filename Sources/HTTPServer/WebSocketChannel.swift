@@ -24,6 +24,8 @@ package final class WebSocketChannel {
     /// For a context of the connection's own. Made at the first message: a window costs more than all
     /// else about a connection.
     private lazy var deflater = deflate.map { MessageDeflater(parameters: $0, role: .server) }
+    /// Whether what arrives may be compressed.
+    var inflates: Bool { deflate != nil }
     /// Whether messages compressed for nobody in particular (`deflated`) may be sent here.
     package let takesDeflated: Bool
     /// Set when our close frame has been queued or the peer's has arrived.

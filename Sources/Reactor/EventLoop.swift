@@ -65,6 +65,7 @@ package final class EventLoop {
     private var wheel: TimerWheel<any TimerTarget>
     private var letters: [Mailbox.Letter] = []
     private var isRunning = true
+    private var hasWork = false
     private let thread: pthread_t
     /// Where reads go: one buffer for all connections, since only one is read at a time.
     package let readBuffer: UnsafeMutableRawBufferPointer
@@ -155,6 +156,9 @@ package final class EventLoop {
     /// Forgets a timer; harmless when it has fired.
     package func cancel(_ timer: TimerID) { wheel.cancel(timer) }
 
+    /// Has the next turn begin at once: something of this one is left over.
+    package func turnAgain() { hasWork = true }
+
     /// Ends `run` after this turn.
     package func stop() { isRunning = false }
 
@@ -165,7 +169,9 @@ package final class EventLoop {
         let events = UnsafeMutablePointer<clinux_event>.allocate(capacity: capacity)
         defer { events.deallocate() }
         while isRunning {
-            let count = clinux_epoll_wait(epoll, events, Int32(capacity), timeout())
+            let count = clinux_epoll_wait(
+                epoll, events, Int32(capacity), hasWork ? 0 : timeout())
+            hasWork = false
             precondition(count >= 0, "epoll_wait on our own set")
             now = SystemClock.now()
             for target in wheel.advance(to: now) { target.timerFired(now: now) }

@@ -26,10 +26,13 @@ package final class LocalRecovery {
         let rooms: [String]
         let except: [String]
         let until: Instant
+        let bytes: Int
     }
 
     private let maxAge: Duration
     private let maxEvents: Int
+    private let maxBytes: Int
+    private var bytes = 0
     private var lastOrder: Int64 = 0
     /// The order of the newest event that has been forgotten.
     private var forgotten: Int64 = 0
@@ -41,9 +44,13 @@ package final class LocalRecovery {
     /// - Parameters:
     ///   - maxAge: how long sessions and events are kept. The reference's default.
     ///   - maxEvents: events kept; who missed more is not recovered.
-    package init(maxAge: Duration = .seconds(120), maxEvents: Int = 10_000) {
+    ///   - maxBytes: bytes of those events: what clients make the server send, it keeps, too.
+    package init(
+        maxAge: Duration = .seconds(120), maxEvents: Int = 10_000, maxBytes: Int = 16 << 20
+    ) {
         self.maxAge = maxAge
         self.maxEvents = maxEvents
+        self.maxBytes = maxBytes
     }
 
     func nextOrder() -> Int64 {
@@ -52,8 +59,12 @@ package final class LocalRecovery {
     }
 
     func record(_ publication: Publication, to rooms: [String], except: [String], now: Instant) {
+        let size = publication.byteCount
+        bytes += size
         records.append(
-            Record(publication: publication, rooms: rooms, except: except, until: now + maxAge))
+            Record(
+                publication: publication, rooms: rooms, except: except, until: now + maxAge,
+                bytes: size))
         forget(now: now)
     }
 
@@ -84,8 +95,11 @@ package final class LocalRecovery {
     }
 
     private func forget(now: Instant) {
-        while let first = records.first, first.until <= now || records.count > maxEvents {
+        while let first = records.first,
+            first.until <= now || records.count > maxEvents || bytes > maxBytes
+        {
             forgotten = first.publication.order
+            bytes -= first.bytes
             records.removeFirst()
         }
         while let (privateID, until) = expiries.first, until <= now {

@@ -80,6 +80,9 @@ package final class Publication: Sendable {
             }
     }
 
+    /// Bytes it holds, but for what is compressed later.
+    var byteCount: Int { plain.frames.bytes.count + (offset?.frames.bytes.count ?? 0) }
+
     /// The encoding for a class of receiver.
     /// - Parameter deflate: compresses a message, or says by nil that it would not shrink; asked at most
     ///   once for each way to keep offsets.

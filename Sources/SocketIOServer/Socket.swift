@@ -67,7 +67,7 @@ package final class Socket {
     /// Publications of the turn under way that are for this socket alone.
     private var owed: [Publication] = []
     private var isTouched = false
-    private var acks: [Int: PendingAck] = [:]
+    private var acks: PendingAcks?
     /// Whether the handler waits to hear that the queue is empty.
     var wantsDrained = false
 
@@ -219,12 +219,12 @@ package final class Socket {
         phase = .closed
         leaveAll()
         let acks = acks
-        self.acks = [:]
+        self.acks = nil
         connection?.forget(self)
         connection = nil
         let handler = handler
         self.handler = nil
-        for ack in acks.values { ack.answered(nil) }
+        for answered in acks?.takeAll() ?? [] { answered(nil) }
         handler?.disconnected(reason)
     }
 
@@ -357,41 +357,25 @@ package final class Socket {
 
     // MARK: Acknowledgements
 
-    /// Answers of one client that may be awaited; past it the oldest counts as missing.
-    private static let maxPendingAcks = 1024
-
-    struct PendingAck {
-        let deadline: Instant
-        let answered: (SocketArguments?) -> Void
-    }
-
     func expect(ack id: Int, timeout: Duration?, _ answered: @escaping (SocketArguments?) -> Void) {
-        // A client that makes us ask and never answers would be remembered for ever.
-        if acks.count >= Socket.maxPendingAcks, let oldest = acks.keys.min() {
-            acks.removeValue(forKey: oldest)?.answered(nil)
-        }
-        acks[id] = PendingAck(
-            deadline: timeout.map { namespace.now + $0 } ?? .distantFuture, answered: answered)
+        let acks = acks ?? PendingAcks()
+        self.acks = acks
+        let deadline = timeout.map { namespace.now + $0 } ?? .distantFuture
+        let missing = acks.add(id, deadline: deadline, answered)
         if timeout != nil { connection?.rearm() }
+        missing?(nil)
     }
 
     /// The client's answer; one that nobody waits for is ignored, as the reference does.
     func answered(_ ackID: Int, _ arguments: @autoclosure () -> SocketArguments) {
-        acks.removeValue(forKey: ackID)?.answered(arguments())
+        acks?.take(ackID)?(arguments())
     }
 
     /// The earlier of the handler's deadline and the acknowledgements'.
-    var nextDeadline: Instant {
-        acks.isEmpty ? deadline : acks.values.reduce(deadline) { min($0, $1.deadline) }
-    }
+    var nextDeadline: Instant { min(deadline, acks?.nextDeadline ?? .distantFuture) }
 
     func timePassed(now: Instant) {
-        if !acks.isEmpty {
-            for (id, ack) in acks where ack.deadline <= now {
-                acks[id] = nil
-                ack.answered(nil)
-            }
-        }
+        for answered in acks?.takeExpired(now: now) ?? [] { answered(nil) }
         if deadline <= now, phase != .closed {
             deadline = .distantFuture
             handler?.deadlinePassed(now: now)

@@ -1,59 +1,594 @@
 # SPDX-License-Identifier: MIT
-"""Hostile peers against the `support` profile, and waves of connects and disconnects.
+"""Hostile peers against the protocol layers and against the chat, and waves of connects and disconnects.
 
-Ordinary clients in a process of their own ask 20 times a second, each over WebSocket, and time the answers.
-Prints a Markdown table: their p50 and p99 under each attack, the server's resident memory at its highest
-and afterwards, its descriptors before and after. Ends with the line `N passed, N failed`.
+Three processes beside the server: ordinary clients, who ask twenty times a second each and time the answers;
+the attacker; and this one, which watches the server's memory, processor time and descriptors. The server has
+the first processor for itself, the ordinary clients the second; the attacker has the last, at nice 19, so that
+it takes from the ordinary clients nothing but what the server gives it. The row `spinning` is an attacker that
+burns that processor and opens no connection: what the others lose to the machine and not to the server.
 
-usage: hostile.py [attacks] [waves]
+An attack fails when memory passes its bound, when descriptors do not come back, or when the ordinary clients'
+p99 is above `P99_FACTOR` times that of the worse of `nothing` and `spinning` in the same run, at least
+`P99_FLOOR_MS`; one that fails only on p99 is run once more and judged by that.
+
+Prints Markdown tables and ends with the line `N passed, N failed`.
+
+usage: hostile.py [layers] [deflate] [chat] [waves] [ATTACK…]    ATTACK: part of an attack's name
+Takes BIN_DIR and HOSTILE_SECONDS (length of an attack, 4) from the environment.
 """
 
 import asyncio
+import json
 import multiprocessing
 import os
+import random
+import signal
+import socket
+import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 import zlib
 
 import aiohttp
 
-from conformance import Client, Server, receive
+from conformance import Server, receive
 
 SECONDS = float(os.environ.get("HOSTILE_SECONDS", "4"))
 # What may be held for attackers: 512 connections' unread and unsent bytes, and the allocator's slack.
 MEMORY_BOUND_MIB = 256
+P99_FACTOR = 3
+P99_FLOOR_MS = 5
+PROCESSORS = sorted(os.sched_getaffinity(0))
+PEOPLE = 20
 
 
-def ordinary(url, stop, results):
-    """Twenty clients; every answer's time goes into `results`."""
-    async def one(http, times):
-        socket = await http.ws_connect(url.replace("http", "ws", 1) + "/socket.io/?EIO=4&transport=websocket")
-        await receive(socket)
-        await socket.send_str("40")
-        await receive(socket)
+def settle(processor, nice=0):
+    """Puts this process on one processor of those there are."""
+    os.sched_setaffinity(0, {processor})
+    if nice:
+        os.nice(nice)
+
+
+# Ordinary clients
+
+
+async def ask_echo(http, url, token):
+    """Socket.IO: an event and its acknowledgement."""
+    peer = await http.ws_connect(url + "/socket.io/?EIO=4&transport=websocket")
+    await receive(peer)
+    await peer.send_str("40")
+    await receive(peer)
+
+    async def ask(number):
+        await peer.send_str(f'42{number}["echo",{number}]')
+        answer = await receive(peer, timeout=30)
+        if answer != f"43{number}[{number}]":
+            raise SystemExit(f"an ordinary client got {answer!r}")
+    return ask
+
+
+async def ask_bare(http, url, token):
+    """A bare WebSocket: a message and its echo."""
+    peer = await http.ws_connect(url + "/")
+
+    async def ask(number):
+        await peer.send_str(f"question {number}")
+        if await receive(peer, timeout=30) != f"question {number}":
+            raise SystemExit("an ordinary client got no echo")
+    return ask
+
+
+async def ask_chat(http, url, token):
+    """The chat: every fifth question a message to a room of the client's own, which goes through the log
+    and its disk; the others a page of that room's history."""
+    peer = await http.ws_connect(url + "/socket.io/?EIO=4&transport=websocket", max_msg_size=1 << 24)
+    await receive(peer)
+    await peer.send_str("40" + json.dumps({"token": token}))
+    waiting = {}
+
+    async def read():
+        while True:
+            packet = await receive(peer, timeout=60)
+            if packet is None:
+                return
+            if packet.startswith("43"):
+                begin = packet.index("[")
+                waiting.pop(packet[2:begin]).set_result(json.loads(packet[begin:])[0])
+            elif packet.startswith("42[\"session\""):
+                waiting.pop("session").set_result(None)
+            elif packet.startswith("44"):
+                raise SystemExit(f"an ordinary client was refused: {packet}")
+
+    async def request(number, event, argument):
+        waiting[str(number)] = asyncio.get_running_loop().create_future()
+        answered = waiting[str(number)]
+        await peer.send_str(f"42{number}" + json.dumps([event, argument]))
+        answer = await asyncio.wait_for(answered, 30)
+        if not answer["ok"]:
+            raise SystemExit(f"an ordinary client was answered {answer}")
+        return answer
+
+    waiting["session"] = asyncio.get_running_loop().create_future()
+    opened = waiting["session"]
+    task = asyncio.create_task(read())
+    await asyncio.wait_for(opened, 10)
+    room = (await request(1_000_000, "room:create", {"name": f"quiet {random.random()}"}))["room"]["id"]
+
+    async def one(number):
+        assert not task.done(), "an ordinary client was cut off"
+        if number % 5 == 0:
+            await request(number, "message:send", {"room": room, "text": f"message {number}"})
+        else:
+            await request(number, "history:fetch", {"room": room, "limit": 20})
+    return one
+
+
+def ordinary(url, dialect, tokens, stop, results):
+    """Twenty clients; when each question was asked and how long its answer took goes into `results`."""
+    settle(PROCESSORS[1 % len(PROCESSORS)])
+
+    async def one(http, token, times):
+        ask = await dialect(http, url.replace("http", "ws", 1), token)
+        await asyncio.sleep(random.random() / 20)
         number = 0
         while not stop.is_set():
-            began = time.perf_counter()
-            await socket.send_str(f'42{number}["echo",{number}]')
-            answer = await receive(socket, timeout=30)
-            if answer != f"43{number}[{number}]":
-                raise SystemExit(f"an ordinary client got {answer!r}")
-            times.append(time.perf_counter() - began)
+            began = time.monotonic()
+            await ask(number)
+            times.append((began, time.monotonic() - began))
             number += 1
             await asyncio.sleep(0.05)
-        await socket.close()
 
     async def all_of_them():
         times = []
         async with aiohttp.ClientSession() as http:
-            await asyncio.gather(*(one(http, times) for _ in range(20)))
+            await asyncio.gather(*(one(http, token, times) for token in tokens))
         results.put(times)
 
     asyncio.run(all_of_them())
 
 
+# The attacker
+
+
+class Peer(asyncio.Protocol):
+    """A connection that says what it is told, and throws away what it hears but for the beginning."""
+
+    def __init__(self):
+        self.heard = bytearray()
+        self.news = asyncio.Event()
+        self.may_write = asyncio.Event()
+        self.may_write.set()
+        self.is_closed = False
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def data_received(self, data):
+        if len(self.heard) < 4096:
+            self.heard += data
+            self.news.set()
+
+    def pause_writing(self):
+        self.may_write.clear()
+
+    def resume_writing(self):
+        self.may_write.set()
+
+    def connection_lost(self, _):
+        self.is_closed = True
+        self.may_write.set()
+        self.news.set()
+
+    def write(self, data):
+        if not self.is_closed:
+            self.transport.write(data)
+
+    async def until(self, mark):
+        """Waits for these bytes at the beginning of what the server says."""
+        while mark not in self.heard:
+            if self.is_closed:
+                raise ConnectionError
+            self.news.clear()
+            await asyncio.wait_for(self.news.wait(), 10)
+
+    async def pour(self, chunk, until):
+        """Writes for as long as the server takes it."""
+        while time.monotonic() < until and not self.is_closed:
+            self.write(chunk)
+            await asyncio.sleep(0)
+            try:
+                await asyncio.wait_for(self.may_write.wait(), max(0.01, until - time.monotonic()))
+            except TimeoutError:
+                return
+
+
+async def raw(target, *pieces):
+    """A connection that has sent these bytes."""
+    # From an address of the attackers' own: those who share one share its limit on connections.
+    _, peer = await asyncio.get_running_loop().create_connection(
+        Peer, "127.0.0.1", target.port, local_addr=("127.0.0.2", 0))
+    for piece in pieces:
+        peer.write(piece)
+    return peer
+
+
+UPGRADE = (b"GET /socket.io/?EIO=4&transport=websocket%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
+           b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
+           b"%s\r\n")
+POLL = b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n"
+OFFER = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
+
+
+def post(sid, body):
+    return (b"POST /socket.io/?EIO=4&transport=polling&sid=%s HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n%s"
+            % (sid, len(body), body))
+
+
+def frame(payload, opcode=1, final=True, rsv=0):
+    count = len(payload)
+    length = (bytes([0x80 | count]) if count < 126 else b"\xfe" + count.to_bytes(2, "big") if count < 65536
+              else b"\xff" + count.to_bytes(8, "big"))
+    return bytes([(0x80 if final else 0) | rsv << 4 | opcode]) + length + b"\0\0\0\0" + payload
+
+
+async def websocket(target, *frames, extensions=b""):
+    return await raw(target, UPGRADE % (b"", extensions), *frames)
+
+
+async def joined(target):
+    """A WebSocket whose client is in the main namespace."""
+    peer = await websocket(target, frame(b"40"))
+    await peer.until(b'40{"sid"')
+    return peer
+
+
+async def polling(target):
+    """A polling session: its connection and its id."""
+    peer = await raw(target, POLL)
+    await peer.until(b'"sid":"')
+    begin = peer.heard.index(b'"sid":"') + 7
+    return peer, bytes(peer.heard[begin:begin + 24])
+
+
+async def many(make, count):
+    """That many connections, of those that came about."""
+    made = []
+    while count > 0:
+        batch = await asyncio.gather(*(make() for _ in range(min(count, 100))), return_exceptions=True)
+        made += [peer for peer in batch if not isinstance(peer, BaseException)]
+        count -= 100
+    return made
+
+
+async def drip(peers, until):
+    """One byte to each, now and then."""
+    while time.monotonic() < until:
+        for peer in peers:
+            peer.write(b"a")
+        await asyncio.sleep(0.25)
+
+
+async def pour_all(peers, chunk, until):
+    await asyncio.gather(*(peer.pour(chunk, until) for peer in peers))
+
+
+async def again_and_again(make, count, until):
+    """So many connections at a time, dropped as soon as they are made."""
+    while time.monotonic() < until:
+        for peer in await many(make, count):
+            peer.transport.close()
+        await asyncio.sleep(0.01)
+
+
+async def one_each(target, event, until):
+    """Ten at a time join, send one event and are gone."""
+    async def one():
+        while time.monotonic() < until:
+            peer = await joined(target)
+            peer.write(event)
+            while peer.transport.get_write_buffer_size() and not peer.is_closed:
+                await asyncio.sleep(0.002)
+            peer.transport.abort()
+    await asyncio.gather(*(one() for _ in range(10)))
+
+
+async def rest(until):
+    await asyncio.sleep(max(0, until - time.monotonic()))
+
+
+async def nothing(target, until):
+    await rest(until)
+
+
+async def spinning(target, until):
+    while time.monotonic() < until:
+        pass
+
+
+async def slow_headers(target, until):
+    await drip(await many(lambda: raw(target, b"GET /socket.io/ HTTP/1.1\r\nX-Slow: "), 500), until)
+
+
+async def slow_bodies(target, until):
+    start = (b"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n"
+             + b"4" * 1000)
+    await drip(await many(lambda: raw(target, start), 500), until)
+
+
+async def slow_frames(target, until):
+    start = b"\x81\xff" + (900_000).to_bytes(8, "big") + b"\0\0\0\0"
+    await drip(await many(lambda: websocket(target, start), 500), until)
+
+
+async def tiny_fragments(target, until):
+    async def one():
+        while time.monotonic() < until:
+            peer = await websocket(target, frame(b"4", final=False))
+            await peer.pour(frame(b"", 0, False) * 500, until)
+    await asyncio.gather(*(one() for _ in range(20)))
+
+
+async def fragments_of_a_byte(target, until):
+    # As many as one message may have, then it ends and the next begins.
+    message = frame(b"4", final=False) + frame(b"x", 0, False) * 1000 + frame(b"", 0)
+    await pour_all(await many(lambda: joined(target), 20), message, until)
+
+
+async def pings(target, until):
+    await pour_all(await many(lambda: websocket(target), 20), frame(b"x" * 100, 9) * 500, until)
+
+
+async def pings_unread(target, until):
+    peers = await many(lambda: websocket(target), 20)
+    for peer in peers:
+        peer.transport.pause_reading()
+    await pour_all(peers, frame(b"x" * 100, 9) * 500, until)
+
+
+async def requests_pipelined(target, until):
+    request = b"GET /nothing/here HTTP/1.1\r\nHost: x\r\n\r\n" * 200
+    await pour_all(await many(lambda: raw(target), 20), request, until)
+
+
+async def invalid_polls(target, until):
+    async def one():
+        while time.monotonic() < until:
+            peer, sid = await polling(target)
+            peer.write(post(sid, b"b" + b"!" * 1000))
+            await peer.until(b" 400 ")
+            peer.transport.abort()
+    await asyncio.gather(*(one() for _ in range(20)))
+
+
+async def polls_of_many_packets(target, until):
+    async def one():
+        while time.monotonic() < until:
+            peer, sid = await polling(target)
+            peer.write(post(sid, b"40" + b'\x1e42["x"]' * 120_000))
+            await peer.until(b"\r\n\r\nok")
+            peer.transport.abort()
+    await asyncio.gather(*(one() for _ in range(10)))
+
+
+async def half_open_upgrades(target, until):
+    sids = [sid for _, sid in await many(lambda: polling(target), 2000)]
+    for sid in sids:
+        await raw(target, UPGRADE % (b"&sid=" + sid, b""))
+    await rest(until)
+
+
+async def compression_bombs(target, until):
+    packed = zlib.compress(bytes(16 << 20), 9)[2:-4]
+    bomb = frame(packed, 2, rsv=4)
+    await again_and_again(lambda: websocket(target, bomb, extensions=OFFER), 20, until)
+
+
+async def many_namespaces(target, until):
+    body = b"".join(frame(b"40/%d," % n) for n in range(500))
+    await pour_all(await many(lambda: websocket(target), 20), body, until)
+
+
+async def giant_ack_ids(target, until):
+    await one_each(target, frame(b"42" + b"9" * 900_000 + b'["echo"]'), until)
+
+
+async def deep_json(target, until):
+    await one_each(target, frame(b'42["echo",' + b"[" * 400_000 + b"]" * 400_000 + b"]"), until)
+
+
+async def giant_events(target, until):
+    giant = frame(b'42["mirror","' + b"z" * 900_000 + b'"]')
+    await pour_all(await many(lambda: joined(target), 20), giant, until)
+
+
+async def attachments_withheld(target, until):
+    head = frame(b'4510-["echo",' + b",".join(b'{"_placeholder":true,"num":%d}' % n for n in range(10)) + b"]")
+    peers = await many(lambda: joined(target), 50)
+    for peer in peers:
+        peer.write(head)
+    for _ in range(9):
+        for peer in peers:
+            peer.write(frame(b"z" * 900_000, 2))
+            await asyncio.sleep(0)
+    await rest(until)
+
+
+async def unanswered_questions(target, until):
+    await pour_all(await many(lambda: joined(target), 20), frame(b'42["ack"]') * 100, until)
+
+
+async def connects(target, until):
+    await again_and_again(lambda: websocket(target, frame(b"40")), 100, until)
+
+
+async def never_connect(target, until):
+    peers = []
+    while time.monotonic() < until and len(peers) < 3000:
+        peers += await many(lambda: websocket(target), 100)
+    await rest(until)
+
+
+async def never_read(target, until):
+    peers = await many(lambda: joined(target), 20)
+    for peer in peers:
+        peer.transport.pause_reading()
+    await pour_all(peers, frame(b'42["mirror","' + b"y" * 4000 + b'"]') * 20, until)
+
+
+# Where compression is agreed: the profile `echo`, whose messages may have 16 MiB.
+
+
+async def deflated_bombs(target, until):
+    packed = zlib.compress(bytes(64 << 20), 9)[2:-4]
+    bomb = frame(packed, 2, rsv=4)
+    await again_and_again(lambda: websocket(target, bomb, extensions=OFFER), 20, until)
+
+
+async def deflated_bombs_in_fragments(target, until):
+    packed = zlib.compress(bytes(64 << 20), 9)[2:-4]
+    cut = [packed[at:at + 16] for at in range(0, len(packed), 16)]
+    bomb = (frame(cut[0], 2, False, rsv=4) + b"".join(frame(piece, 0, False) for piece in cut[1:-1])
+            + frame(cut[-1], 0))
+    await again_and_again(lambda: websocket(target, bomb, extensions=OFFER), 20, until)
+
+
+async def deflated_pings_between(target, until):
+    packed = zlib.compress(bytes(100_000), 9)[2:-4]
+    flood = (frame(packed, 2, False, rsv=4) + frame(b"x" * 125, 9)) + frame(b"\0", 0) + frame(b"", 9) * 50
+    await pour_all(await many(lambda: websocket(target, extensions=OFFER), 20), flood * 10, until)
+
+
+# The chat: attackers who have an account and have signed in, unless it says otherwise.
+
+
+async def signed_in(target, *frames, extensions=b""):
+    """Clients of the target's accounts, their `session` behind them."""
+    async def one(token):
+        peer = await websocket(target, frame(b"40" + json.dumps({"token": token}).encode()), extensions=extensions)
+        await peer.until(b"\x81" if not extensions else b" 101 ")
+        await asyncio.sleep(0.3)
+        for piece in frames:
+            peer.write(piece)
+        return peer
+    made = await asyncio.gather(*(one(token) for token in target.tokens), return_exceptions=True)
+    return [peer for peer in made if not isinstance(peer, BaseException)]
+
+
+def event(name, argument, number=b""):
+    return frame(b"42" + number + json.dumps([name, argument]).encode())
+
+
+async def sends(target, until):
+    chunk = event("message:send", {"room": "lobby", "text": "flood"}, b"7") * 50
+    await pour_all(await signed_in(target), chunk, until)
+
+
+async def sends_unanswered(target, until):
+    chunk = event("message:send", {"room": "lobby", "text": "flood"}) * 50
+    await pour_all(await signed_in(target), chunk, until)
+
+
+async def histories(target, until):
+    chunk = event("history:fetch", {"room": "lobby", "limit": 200}, b"7") * 20
+    await pour_all(await signed_in(target), chunk, until)
+
+
+async def histories_compressed(target, until):
+    chunk = event("history:fetch", {"room": "lobby", "limit": 200}, b"7") * 20
+    await pour_all(await signed_in(target, extensions=OFFER), chunk, until)
+
+
+async def joins_and_leaves(target, until):
+    chunk = (event("room:join", {"room": "fuss"}, b"7") + event("room:leave", {"room": target.room}, b"8")) * 25
+    await pour_all(await signed_in(target), chunk, until)
+
+
+async def rooms_created(target, until):
+    async def one(peer):
+        number = 0
+        while time.monotonic() < until and not peer.is_closed:
+            for _ in range(20):
+                number += 1
+                peer.write(event("room:create", {"name": f"r {id(peer)} {number}"}, b"7"))
+            await asyncio.sleep(0.05)
+    await asyncio.gather(*(one(peer) for peer in await signed_in(target)))
+
+
+async def typing(target, until):
+    chunk = event("typing", {"room": "lobby", "on": True}) * 100
+    await pour_all(await signed_in(target), chunk, until)
+
+
+async def presence(target, until):
+    chunk = b"".join(event("presence:set", {"state": state}, b"7") for state in ("away", "online")) * 25
+    await pour_all(await signed_in(target), chunk, until)
+
+
+async def unknown_events(target, until):
+    await pour_all(await signed_in(target), event("no:such", {}, b"7") * 100, until)
+
+
+async def comings_and_goings(target, until):
+    hello = [frame(b"40" + json.dumps({"token": token}).encode()) for token in target.tokens]
+    await again_and_again(lambda: websocket(target, random.choice(hello)), 20, until)
+
+
+async def forged_tokens(target, until):
+    forged = frame(b"40" + json.dumps({"token": target.tokens[0][:-8] + "AAAAAAAA"}).encode())
+    await pour_all(await many(lambda: websocket(target), 20), forged * 20, until)
+
+
+async def never_sign_in(target, until):
+    await many(lambda: websocket(target), 2000)
+    await rest(until)
+
+
+async def lobby_unread(target, until):
+    peers = await signed_in(target)
+    for peer in peers[1:]:
+        peer.transport.pause_reading()
+    chunk = event("message:send", {"room": "lobby", "text": "y" * 3900}, b"7") * 5
+    await pour_all(peers[:1], chunk, until)
+
+
+async def rest_requests(target, until):
+    request = (f"GET /api/v1/rooms/lobby/messages?limit=200 HTTP/1.1\r\nHost: x\r\n"
+               f"Authorization: Bearer {target.tokens[0]}\r\n\r\n").encode() * 20
+    await pour_all(await many(lambda: raw(target), 20), request, until)
+
+
+LAYERS = [nothing, spinning, slow_headers, slow_bodies, slow_frames, tiny_fragments, fragments_of_a_byte, pings,
+          pings_unread, requests_pipelined, invalid_polls, polls_of_many_packets, half_open_upgrades,
+          compression_bombs, many_namespaces, giant_ack_ids, deep_json, giant_events, attachments_withheld,
+          unanswered_questions, connects, never_connect, never_read]
+DEFLATE = [nothing, spinning, deflated_bombs, deflated_bombs_in_fragments, deflated_pings_between]
+CHAT = [nothing, spinning, sends, sends_unanswered, histories, histories_compressed, joins_and_leaves,
+        rooms_created, typing, presence, unknown_events, comings_and_goings, forged_tokens, never_sign_in,
+        lobby_unread, rest_requests, slow_headers, slow_frames, pings, compression_bombs]
+
+
+def attacker(target, attack, began):
+    """One attack, in a process of its own that takes all its connections with it."""
+    settle(PROCESSORS[-1], nice=19)
+
+    async def run():
+        began.put(time.monotonic())
+        try:
+            await attack(target, time.monotonic() + SECONDS)
+        except (ConnectionError, TimeoutError) as error:
+            print(f"{attack.__name__}: {error!r}", file=sys.stderr)
+
+    asyncio.run(run())
+    os._exit(0)
+
+
+# The watch
+
+
 class Watch:
-    """The server's memory and descriptors."""
+    """The server's memory, processor time and descriptors."""
 
     def __init__(self, pid):
         self.pid = pid
@@ -71,273 +606,246 @@ class Watch:
     def descriptors(self):
         return len(os.listdir(f"/proc/{self.pid}/fd"))
 
+    def processor_seconds(self):
+        with open(f"/proc/{self.pid}/stat", encoding="ascii") as file:
+            fields = file.read().rsplit(")", 1)[1].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def pin(self):
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            os.sched_setaffinity(int(thread), {PROCESSORS[0]})
+
     async def keep(self):
         while True:
             self.memory()
             await asyncio.sleep(0.05)
 
 
-async def raw(server, *pieces, pause=0.0):
-    """A connection that has sent these bytes."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    for piece in pieces:
-        writer.write(piece)
-        if pause:
-            await asyncio.sleep(pause)
-    return reader, writer
+class Chat:
+    """A suite of its own, and accounts for both sides, for the length of a `with`."""
+
+    dialect = staticmethod(ask_chat)
+    bound = MEMORY_BOUND_MIB
+
+    def __enter__(self):
+        bin_dir = os.environ.get("BIN_DIR", ".build/release")
+        self.directory = tempfile.TemporaryDirectory()
+        with socket.socket() as one, socket.socket() as two, socket.socket() as three:
+            for held in (one, two, three):
+                held.bind(("127.0.0.1", 0))
+            ports = [held.getsockname()[1] for held in (one, two, three)]
+        self.log = open(os.path.join(self.directory.name, "log"), "w+", encoding="utf-8")
+        self.suite = subprocess.Popen(
+            [os.path.join(bin_dir, "chatctl"), "up", "--data-dir", self.directory.name, "--chat-port",
+             str(ports[0]), "--auth-port", str(ports[1]), "--notification-port", str(ports[2])],
+            stdout=self.log, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
+            env={**os.environ, "CHAT_LOOPS": "1", "CHAT_COMPRESSION": "1"})
+        self.port = ports[0]
+        self.url = f"http://127.0.0.1:{self.port}"
+        end = time.monotonic() + 30
+        while "\nready " not in "\n" + open(self.log.name, encoding="utf-8").read():
+            if time.monotonic() > end or self.suite.poll() is not None:
+                raise SystemExit("the suite did not become ready:\n" + open(self.log.name, encoding="utf-8").read())
+            time.sleep(0.1)
+        self.people = self.accounts(bin_dir, "quiet")
+        self.tokens = self.accounts(bin_dir, "loud")
+        children = subprocess.run(["pgrep", "-P", str(self.suite.pid), "ChatService"], check=True,
+                                  capture_output=True, text=True).stdout.split()
+        self.pid = int(children[0])
+        self.room = self.furnish()
+        return self
+
+    def accounts(self, bin_dir, name):
+        return subprocess.run(
+            [os.path.join(bin_dir, "chatctl"), "token", "--data-dir", self.directory.name, "--user", name,
+             "--count", str(PEOPLE)], check=True, capture_output=True, text=True).stdout.split()
+
+    def furnish(self):
+        """A lobby with a history, and a room to go in and out of: its id."""
+        def post_json(path, body):
+            request = urllib.request.Request(
+                self.url + path, json.dumps(body).encode(),
+                {"authorization": f"Bearer {self.tokens[0]}", "content-type": "application/json"})
+            with urllib.request.urlopen(request, timeout=10) as answer:
+                return json.load(answer)
+        for number in range(200):
+            post_json("/api/v1/rooms/lobby/messages", {"text": f"{number} " + "long ago " * 40})
+        return post_json("/api/v1/rooms", {"name": "fuss"})["id"]
+
+    def __exit__(self, *_):
+        self.suite.send_signal(signal.SIGTERM)
+        self.suite.wait(timeout=20)
+        self.directory.cleanup()
 
 
-UPGRADE = (b"GET /socket.io/?EIO=4&transport=websocket%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
-           b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
-           b"%s\r\n")
+class Layers(Server):
+    """A ConformanceServer."""
+
+    def __init__(self, profile, dialect):
+        super().__init__(profile)
+        self.dialect = dialect
+        self.people = [None] * PEOPLE
+
+    def __enter__(self):
+        super().__enter__()
+        self.pid = self.process.pid
+        return self
 
 
-def frame(payload, opcode=1, final=True, rsv=0):
-    count = len(payload)
-    length = (bytes([0x80 | count]) if count < 126 else b"\xfe" + count.to_bytes(2, "big") if count < 65536
-              else b"\xff" + count.to_bytes(8, "big"))
-    return bytes([(0x80 if final else 0) | rsv << 4 | opcode]) + length + b"\0\0\0\0" + payload
+class Target:
+    """What the other processes need to know of the server."""
 
-
-async def websocket(server, *frames, extensions=b""):
-    return await raw(server, UPGRADE % (b"", extensions), *frames)
-
-
-async def pour(writer, chunk, until):
-    """Writes for as long as the peer takes it."""
-    try:
-        while time.monotonic() < until:
-            writer.write(chunk)
-            await writer.drain()
-    except ConnectionError:
-        pass
-
-
-async def many(make, count):
-    """That many connections, and what became of them."""
-    return [pair for pair in await asyncio.gather(*(make() for _ in range(count)), return_exceptions=True)
-            if not isinstance(pair, BaseException)]
-
-
-async def drip(writers, until):
-    """One byte to each, now and then."""
-    while time.monotonic() < until:
-        for writer in writers:
-            writer.write(b"a")
-        await asyncio.sleep(0.25)
-
-
-async def slow_headers(server, until):
-    pairs = await many(lambda: raw(server, b"GET /socket.io/ HTTP/1.1\r\nX-Slow: "), 500)
-    await drip([w for _, w in pairs], until)
-    return pairs
-
-
-async def slow_bodies(server, until):
-    pairs = await many(lambda: raw(
-        server, b"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 900000\r\n\r\n",
-        b"4" * 1000), 500)
-    await drip([w for _, w in pairs], until)
-    return pairs
-
-
-async def slow_frames(server, until):
-    pairs = await many(lambda: websocket(server, b"\x81\xff" + (900_000).to_bytes(8, "big") + b"\0\0\0\0"), 500)
-    await drip([w for _, w in pairs], until)
-    return pairs
-
-
-async def tiny_fragments(server, until):
-    pairs = await many(lambda: websocket(server, frame(b"4", final=False)), 20)
-    await asyncio.gather(*(pour(w, frame(b"", 0, False) * 500, until) for _, w in pairs))
-    return pairs
-
-
-async def pings(server, until):
-    pairs = await many(lambda: websocket(server), 20)
-    await asyncio.gather(*(pour(w, frame(b"x" * 100, 9) * 500, until) for _, w in pairs))
-    return pairs
-
-
-async def invalid_polls(server, until):
-    client = Client(server, "/socket.io/")
-    while time.monotonic() < until:
-        async def one():
-            sid = await client.open()
-            await client.post(sid, "b" + "!" * 1000)
-        await asyncio.gather(*(one() for _ in range(20)))
-    await client.close()
-    return []
-
-
-async def half_open_upgrades(server, until):
-    client = Client(server, "/socket.io/")
-    sids = await asyncio.gather(*(client.open() for _ in range(1000)))
-    pairs = []
-    for sid in sids:
-        pairs.append(await raw(server, UPGRADE % (b"&sid=" + sid.encode(), b"")))
-    await asyncio.sleep(max(0, until - time.monotonic()))
-    await client.close()
-    return pairs
-
-
-async def compression_bombs(server, until):
-    packed = zlib.compress(bytes(64 << 20), 9)[2:-4]
-    bomb = frame(packed, 2, rsv=4)
-    offer = b"Sec-WebSocket-Extensions: permessage-deflate\r\n"
-    while time.monotonic() < until:
-        for _, writer in await many(lambda: websocket(server, bomb, extensions=offer), 20):
-            writer.close()
-        await asyncio.sleep(0.05)
-    return []
-
-
-async def many_namespaces(server, until):
-    pairs = await many(lambda: websocket(server), 20)
-    body = b"".join(frame(b"40/%d," % n) for n in range(500))
-    await asyncio.gather(*(pour(w, body, until) for _, w in pairs))
-    return pairs
-
-
-async def giant_ack_ids(server, until):
-    while time.monotonic() < until:
-        for _, writer in await many(
-                lambda: websocket(server, frame(b"40"), frame(b"42" + b"9" * 900_000 + b'["echo"]')), 10):
-            writer.close()
-        await asyncio.sleep(0.05)
-    return []
-
-
-async def deep_json(server, until):
-    deep = frame(b'42["echo",' + b"[" * 400_000 + b"]" * 400_000 + b"]")
-    while time.monotonic() < until:
-        for _, writer in await many(lambda: websocket(server, frame(b"40"), deep), 10):
-            writer.close()
-        await asyncio.sleep(0.05)
-    return []
-
-
-async def unanswered_questions(server, until):
-    pairs = await many(lambda: websocket(server, frame(b"40")), 20)
-    await asyncio.gather(*(pour(w, frame(b'42["ack"]') * 100, until) for _, w in pairs))
-    return pairs
-
-
-async def never_connect(server, until):
-    pairs = []
-    while time.monotonic() < until and len(pairs) < 3000:
-        pairs += await many(lambda: websocket(server), 100)
-    await asyncio.sleep(max(0, until - time.monotonic()))
-    return pairs
-
-
-async def never_read(server, until):
-    async def make():
-        reader, writer = await websocket(server, frame(b"40"))
-        writer.transport.pause_reading()
-        return reader, writer
-    pairs = await many(make, 20)
-    question = frame(b'42["mirror","' + b"y" * 4000 + b'"]') * 20
-    await asyncio.gather(*(asyncio.wait_for(pour(w, question, until), SECONDS + 1) for _, w in pairs),
-                         return_exceptions=True)
-    return pairs
-
-
-ATTACKS = [slow_headers, slow_bodies, slow_frames, tiny_fragments, pings, invalid_polls, half_open_upgrades,
-           compression_bombs, many_namespaces, giant_ack_ids, deep_json, unanswered_questions, never_connect,
-           never_read]
-
-
-async def nothing(server, until):
-    await asyncio.sleep(until - time.monotonic())
-    return []
+    def __init__(self, server):
+        self.port, self.url = server.port, server.url
+        self.tokens = getattr(server, "tokens", None)
+        self.room = getattr(server, "room", None)
 
 
 async def under(server, watch, attack):
-    stop, results = multiprocessing.Event(), multiprocessing.Queue()
-    people = multiprocessing.Process(target=ordinary, args=(server.url, stop, results))
+    """Ordinary clients under one attack: p50 and p99 in ms, answers, the server's share of a processor."""
+    stop, results, began = multiprocessing.Event(), multiprocessing.Queue(), multiprocessing.Queue()
+    people = multiprocessing.Process(
+        target=ordinary, args=(server.url, server.dialect, server.people, stop, results))
     people.start()
-    await asyncio.sleep(0.7)
+    await asyncio.sleep(1.2)
     watch.peak = 0
-    pairs = await attack(server, time.monotonic() + SECONDS)
+    foe = multiprocessing.Process(target=attacker, args=(Target(server), attack, began))
+    foe.start()
+    start = await asyncio.to_thread(began.get, True, 20)
+    busy = watch.processor_seconds()
+    await asyncio.sleep(start + SECONDS - time.monotonic())
+    end = time.monotonic()
+    busy = (watch.processor_seconds() - busy) / (end - start)
+    # Those asked towards the end are waited for: an answer that takes seconds counts.
     stop.set()
-    times = sorted(await asyncio.to_thread(results.get, True, 40))
+    times = await asyncio.to_thread(results.get, True, 60)
     people.join()
-    for _, writer in pairs:
-        writer.transport.abort()
-    await asyncio.sleep(0.5)
-    return [times[int(len(times) * part)] * 1000 for part in (0.5, 0.99)] + [len(times)]
+    await asyncio.to_thread(foe.join, 10)
+    if foe.is_alive():
+        foe.kill()
+    taken = sorted(took for asked, took in times if start <= asked < end)
+    if not taken:
+        raise SystemExit("the ordinary clients asked nothing")
+    return [taken[int(len(taken) * part)] * 1000 for part in (0.5, 0.99)] + [taken[-1] * 1000, len(taken), busy]
 
 
-async def attacks(server, watch):
-    results = []
-    print("| attack | p50 ms | p99 ms | answers | memory at most MiB | afterwards MiB | descriptors |")
-    print("|---|---:|---:|---:|---:|---:|---:|")
-    for attack in [nothing, *ATTACKS]:
-        p50, p99, count = await under(server, watch, attack)
-        await asyncio.sleep(0.5)
-        peak = watch.peak
-        print(f"| {attack.__name__.replace('_', ' ')} | {p50:.1f} | {p99:.1f} | {count} | {peak:.0f} | "
-              f"{watch.memory():.0f} | {watch.descriptors()} |", flush=True)
-        results.append(peak < MEMORY_BOUND_MIB)
-    return results
-
-
-async def waves(server, watch):
-    results = []
-    print("| transport | end | wave | connected | seconds | memory MiB | afterwards MiB | descriptors after |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|")
-    before = watch.descriptors()
-    for name in ("websocket", "polling"):
-        for end in ("clean", "abrupt"):
-            settled = []
-            for wave in range(1, 6):
-                began = time.monotonic()
-                pairs = []
-                target = (UPGRADE % (b"", b"") if name == "websocket" else
-                          b"GET /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n\r\n")
-                for _ in range(50):
-                    made = await many(lambda: raw(server, target), 100)
-                    for reader, _ in made:
-                        await reader.readuntil(b'"maxPayload":1000000}')
-                    pairs += made
-                top = watch.memory()
-                for _, writer in pairs:
-                    if end == "abrupt":
-                        writer.transport.abort()
-                    else:
-                        if name == "websocket":
-                            writer.write(frame(b"\x03\xe8", 8))
-                        writer.close()
-                seconds = time.monotonic() - began
-                if name == "polling":
-                    # A session outlives its connection until its ping has not been answered.
-                    await asyncio.sleep(23)
-                for _ in range(100):
-                    if watch.descriptors() <= before:
-                        break
-                    await asyncio.sleep(0.1)
-                settled.append(watch.memory())
-                print(f"| {name} | {end} | {wave} | {len(pairs)} | {seconds:.1f} | {top:.0f} | "
-                      f"{settled[-1]:.0f} | {watch.descriptors()} |", flush=True)
-                results.append(len(pairs) == 5000 and watch.descriptors() <= before)
-    return results
-
-
-async def run(server, wanted):
-    watch = Watch(server.process.pid)
+async def attacks(server, title, wanted, only):
+    watch = Watch(server.pid)
+    watch.pin()
     keeper = asyncio.create_task(watch.keep())
     results = []
-    if "attacks" in wanted:
-        results += await attacks(server, watch)
-    if "waves" in wanted:
-        results += await waves(server, watch)
+    print(f"\n{title}\n")
+    print("| attack | p50 ms | p99 ms | longest ms | answers | server busy | memory at most MiB | afterwards MiB "
+          "| descriptors |")
+    print("|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    baseline, before = 0.0, watch.descriptors()
+    for attack in wanted:
+        is_baseline = attack in (nothing, spinning)
+        if only and not is_baseline and not any(part in attack.__name__ for part in only):
+            continue
+        for attempt in (1, 2):
+            p50, p99, longest, count, busy = await under(server, watch, attack)
+            end = time.monotonic() + 6
+            while watch.descriptors() > before and time.monotonic() < end:
+                await asyncio.sleep(0.1)
+            peak, left = watch.peak, watch.descriptors()
+            bound = max(P99_FLOOR_MS, P99_FACTOR * baseline)
+            name = attack.__name__.replace("_", " ") + (", again" if attempt == 2 else "")
+            print(f"| {name} | {p50:.1f} | {p99:.1f} | {longest:.1f} | {count} | {busy:.0%} | {peak:.0f} | "
+                  f"{watch.memory():.0f} | {left} |", flush=True)
+            if is_baseline:
+                baseline = max(baseline, p99)
+            is_level = is_baseline or p99 <= bound
+            if is_level:
+                break
+        if is_baseline:
+            before = max(before, left)
+            continue
+        reasons = [what for what, isn_t in (
+            (f"p99 above {bound:.1f} ms", not is_level),
+            (f"memory above {MEMORY_BOUND_MIB} MiB", peak >= MEMORY_BOUND_MIB),
+            (f"descriptors above {before}", left > before)) if isn_t]
+        if reasons:
+            print(f"FAIL {name}: {', '.join(reasons)}", file=sys.stderr, flush=True)
+        results.append(not reasons)
     keeper.cancel()
     return results
 
 
-if __name__ == "__main__":
-    with Server("support") as server:
-        results = asyncio.run(run(server, sys.argv[1:] or ["attacks", "waves"]))
-    print(f"hostile: {results.count(True)} passed, {results.count(False)} failed")
+# Waves
+
+
+async def wave(server, watch, transport, end, before):
+    began = time.monotonic()
+    peers = await many(lambda: raw(server, UPGRADE % (b"", b"") if transport == "websocket" else POLL), 5000)
+    connected = 0
+    for peer in peers:
+        await peer.until(b'"maxPayload":')
+        connected += 1
+    top = watch.memory()
+    for peer in peers:
+        if end == "abrupt":
+            peer.transport.abort()
+        else:
+            if transport == "websocket":
+                peer.write(frame(b"\x03\xe8", 8))
+            peer.transport.close()
+    seconds = time.monotonic() - began
+    if transport == "polling":
+        # A session outlives its connection until its ping has not been answered.
+        await asyncio.sleep(23)
+    for _ in range(100):
+        if watch.descriptors() <= before:
+            break
+        await asyncio.sleep(0.1)
+    return connected, seconds, top
+
+
+async def waves(server):
+    watch = Watch(server.pid)
+    results = []
+    print("\n| transport | end | wave | connected | seconds | memory MiB | afterwards MiB | descriptors after |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|")
+    before = watch.descriptors()
+    for transport in ("websocket", "polling"):
+        for end in ("clean", "abrupt"):
+            settled = []
+            for number in range(1, 6):
+                connected, seconds, top = await wave(server, watch, transport, end, before)
+                settled.append(watch.memory())
+                print(f"| {transport} | {end} | {number} | {connected} | {seconds:.1f} | {top:.0f} | "
+                      f"{settled[-1]:.0f} | {watch.descriptors()} |", flush=True)
+                results.append(connected == 5000 and watch.descriptors() <= before)
+            # What the first wave took stays with the allocator; the later ones must not add to it.
+            results.append(settled[-1] <= settled[0] * 1.1 + 2)
+    return results
+
+
+async def everything(wanted, only):
+    results = []
+    if "layers" in wanted:
+        with Layers("support", ask_echo) as server:
+            results += await attacks(server, "The protocol layers", LAYERS, only)
+    if "deflate" in wanted:
+        with Layers("echo", ask_bare) as server:
+            results += await attacks(server, "Where permessage-deflate is agreed", DEFLATE, only)
+    if "chat" in wanted:
+        with Chat() as server:
+            results += await attacks(server, "ChatService", CHAT, only)
+    if "waves" in wanted:
+        with Layers("support", ask_echo) as server:
+            results += await waves(server)
+    return results
+
+
+def main():
+    parts = ("layers", "deflate", "chat", "waves")
+    wanted = [argument for argument in sys.argv[1:] if argument in parts] or parts
+    only = [argument for argument in sys.argv[1:] if argument not in parts]
+    results = asyncio.run(everything(wanted, only))
+    print(f"\nhostile: {results.count(True)} passed, {results.count(False)} failed")
     sys.exit(1 if False in results else 0)
+
+
+if __name__ == "__main__":
+    main()

@@ -48,6 +48,22 @@ import Timing
         #expect(!mailbox.post { _ in })
     }
 
+    @Test func aTurnWithWorkLeftIsFollowedAtOnce() {
+        let turns = Locked(0)
+        onLoop { loop in
+            // Neither timer nor letter would ever wake this loop.
+            loop.beforeSleep = {
+                let turn = turns.withLock {
+                    $0 += 1
+                    return $0
+                }
+                if turn < 5 { loop.turnAgain() } else { loop.stop() }
+            }
+            loop.turnAgain()
+        }
+        #expect(turns.withLock { $0 } == 5)
+    }
+
     @Test func timersFireAndCancelledOnesDoNot() {
         final class Target: TimerTarget {
             let act: () -> Void

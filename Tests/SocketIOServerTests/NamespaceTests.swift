@@ -375,8 +375,11 @@ private enum Link: Sendable, CaseIterable {
         #expect(fresh.privateID != privateID)
     }
 
-    @Test func whoMissedMoreThanIsKeptStartsAnew() throws {
-        let harness = try SocketServerHarness(recovery: { LocalRecovery(maxEvents: 2) })
+    @Test(arguments: [(2, 16 << 20), (10_000, 100)])
+    func whoMissedMoreThanIsKeptStartsAnew(_ maxEvents: Int, _ maxBytes: Int) throws {
+        let harness = try SocketServerHarness(recovery: {
+            LocalRecovery(maxEvents: maxEvents, maxBytes: maxBytes)
+        })
         let client = WireClient.webSocket(port: harness.port)
         let reply = client.join()
         let last = offset(client.next())
