@@ -96,7 +96,7 @@ ServiceHost.run(
         instance: instance,
         engine: EngineServerConfiguration(
             origins: OriginPolicy(allowed: Set(settings[Keys.origins]))),
-        recoveryKey: try RecoveryKey.load(from: directory, epoch: epoch.id))
+        recoveryKey: try RecoveryKey.load(from: directory, epoch: epoch.id), epoch: epoch.id)
     configuration.engine.instance = mesh.number
     configuration.engine.handOver = cluster.handOver
     configuration.engine.compresses = settings[Keys.compression]

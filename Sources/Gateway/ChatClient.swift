@@ -93,16 +93,14 @@ final class ChatClient: SocketHandler {
     func connecting(_ socket: Socket, auth: Range<Int>?, in packet: Span<UInt8>) {
         var token: String?
         var privateID: String?
-        var offset: Int64?
-        var cursor: Int64?
+        var offset: LogCursor?
+        var cursor: LogCursor?
         var wantsOffset: Bool?
         if let auth, let fields = try? JSONObjectSlices(packet, in: auth) {
             token = fields.string("token", in: packet)
             privateID = fields.string("pid", in: packet)
-            offset = fields.string("offset", in: packet).flatMap { Int64($0) }
-            cursor =
-                fields.string("cursor", in: packet).flatMap { Int64($0) }
-                ?? fields.count("cursor", in: packet).map { Int64($0) }
+            offset = fields.string("offset", in: packet).flatMap { LogCursor($0) }
+            cursor = fields.string("cursor", in: packet).flatMap { LogCursor($0) }
             wantsOffset = fields.bool("recovery", in: packet)
         }
         guard let token, !token.isEmpty else {
@@ -125,12 +123,15 @@ final class ChatClient: SocketHandler {
         let former = privateID.flatMap {
             chat.gateway.recovery.socketID(of: $0, user: claims.subject)
         }
-        let resumes = former != nil && offset != nil
+        let mark = LogCursor.mark(of: chat.gateway.configuration.epoch)
+        // A private id is of this epoch or proves nothing (`RecoveryKey`), so a number beside it may be
+        // bare. Nothing but its mark says what history a cursor is of.
+        let resumed = former == nil ? nil : offset.flatMap { $0.mark ?? mark == mark ? $0 : nil }
+        let place = resumed ?? cursor.flatMap { $0.mark == mark ? $0 : nil }
         guard
             chat.submit(
                 .openSession, by: self,
-                then: .session(
-                    after: resumes ? offset : cursor, formerID: resumes ? former : nil))
+                then: .session(after: place?.seq, formerID: resumed == nil ? nil : former))
         else {
             let busy = chat.gateway.store.busy
             return refuse(busy.code.rawValue, busy.message)
@@ -158,8 +159,10 @@ final class ChatClient: SocketHandler {
         guard let position, position <= snapshot.seq, position >= 0,
             chat.gateway.reader.canReplay(
                 rooms: snapshot.rooms.map(\.id), after: position, through: snapshot.seq)
-        else { return begin(snapshot, socketID: nil) }
-        guard position < snapshot.seq else { return begin(snapshot, socketID: formerID) }
+        else { return begin(snapshot, socketID: nil, isRecovered: false) }
+        guard position < snapshot.seq else {
+            return begin(snapshot, socketID: formerID, isRecovered: true)
+        }
         phase = .recovering
         socket.delivery = .dropped
         self.position = position
@@ -195,13 +198,14 @@ final class ChatClient: SocketHandler {
             privateID: chat.gateway.recovery.issue(socketID: id, user: actor.id.rawValue))
     }
 
-    /// Sends `session`: what was missed up to the snapshot has been sent.
-    private func begin(_ snapshot: SessionSnapshot, socketID: String?) {
+    /// Sends `session`: what was missed up to the snapshot has been sent, or nothing has.
+    private func begin(_ snapshot: SessionSnapshot, socketID: String?, isRecovered: Bool) {
         accept(socketID)
         phase = .live
         var session: [UInt8] = []
         SessionEvent.write(
-            snapshot, expiresAt: expiresAt, presence: chat.presence,
+            snapshot, epoch: LogCursor.mark(of: chat.gateway.configuration.epoch),
+            isRecovered: isRecovered, expiresAt: expiresAt, presence: chat.presence,
             limits: chat.gateway.configuration.limits, into: &session)
         send(event: "session", argument: session, offset: snapshot.seq)
         armTokenDeadline()
@@ -225,7 +229,7 @@ final class ChatClient: SocketHandler {
         var packet: [UInt8] = []
         Publication.write(
             event: event, argument: argument.span, offset: socket.keepsOffset ? offset : nil,
-            into: &packet)
+            offsetSuffix: chat.gateway.offsetSuffix, into: &packet)
         socket.send(packet: packet)
     }
 
@@ -300,7 +304,7 @@ final class ChatClient: SocketHandler {
         var publications: [Publication] = []
         for entry in page.entries where changes.isEmpty || wasMember(at: entry.seq, of: entry.room)
         {
-            publications.append(Publication(entry))
+            publications.append(chat.gateway.publication(of: entry))
         }
         if !owed.isEmpty {
             publications.append(contentsOf: owed.filter { $0.order <= page.through })
@@ -313,7 +317,7 @@ final class ChatClient: SocketHandler {
         position = page.through
         if let recovery, position >= recovery.snapshot.seq {
             self.recovery = nil
-            begin(recovery.snapshot, socketID: recovery.socketID)
+            begin(recovery.snapshot, socketID: recovery.socketID, isRecovered: true)
             if phase == .live { phase = .behind }
         }
         guard phase != .closed else { return }
@@ -335,7 +339,7 @@ final class ChatClient: SocketHandler {
         }
         self.recovery = nil
         position = recovery.snapshot.seq
-        begin(recovery.snapshot, socketID: nil)
+        begin(recovery.snapshot, socketID: nil, isRecovered: false)
         guard phase == .live else { return }
         phase = .behind
         socket.tellWhenDrained()

@@ -19,6 +19,8 @@ package final class Gateway: CommitObserver, Sendable {
     let authority: TokenAuthority
     let metrics: GatewayMetrics
     let recovery: RecoveryToken
+    /// What follows the number in every offset.
+    let offsetSuffix: [UInt8]
     let presence: PresenceHub
     /// Nil when limits are off.
     let limiter: UserLimiter?
@@ -46,6 +48,7 @@ package final class Gateway: CommitObserver, Sendable {
         self.bus = bus
         self.metrics = GatewayMetrics(metrics)
         recovery = RecoveryToken(key: configuration.recoveryKey)
+        offsetSuffix = LogCursor.suffix(of: configuration.epoch)
         presence = PresenceHub(instance: configuration.instance, bus: bus, metrics: metrics)
         let limits = configuration.limits
         limiter =
@@ -106,7 +109,7 @@ package final class Gateway: CommitObserver, Sendable {
             switch item {
             case .entry(let entry):
                 count += 1
-                if entry.kind.isEvent { deliveries.append(.entry(entry, Publication(entry))) }
+                if entry.kind.isEvent { deliveries.append(.entry(entry, publication(of: entry))) }
             case .outcome(let ticket, let outcome):
                 if ticket.loop == Gateway.restLoop {
                     let reply = wiring.withLock { $0.replies.removeValue(forKey: ticket.token) }
@@ -121,6 +124,11 @@ package final class Gateway: CommitObserver, Sendable {
             toLoops { [deliveries] chat in chat.deliver(deliveries) }
         }
         if count > 0 { feed.committed(reader) }
+    }
+
+    /// An event of the log, encoded once for all.
+    func publication(of entry: LogEntry) -> Publication {
+        Publication(entry, offsetSuffix: offsetSuffix)
     }
 
     private func toLoops(_ deliver: @escaping @Sendable (LoopChat) -> Void) {

@@ -26,15 +26,18 @@ package struct GatewayConfiguration: Sendable {
     package var isUnlimited = false
     /// Shared by the instances of one store; 32 random bytes.
     package var recoveryKey: [UInt8]
+    /// Which history the log's numbers belong to (`StoreEpoch.id`): offsets carry a part of it.
+    package var epoch: String
 
     package init(
         instance: String, limits: Limits = Limits(), engine: EngineServerConfiguration,
-        recoveryKey: [UInt8]
+        recoveryKey: [UInt8], epoch: String
     ) {
         self.instance = instance
         self.limits = limits
         self.engine = engine
         self.recoveryKey = recoveryKey
+        self.epoch = epoch
     }
 }
 

@@ -4,12 +4,15 @@ internal import ChatCore
 internal import SocketIOServer
 
 extension Publication {
-    /// An event of the log. Its commit number is its place and the recovery offset.
-    convenience init(_ entry: LogEntry) {
+    /// An event of the log. Its commit number is its place and, with the suffix, the recovery offset
+    /// (`LogCursor`).
+    convenience init(_ entry: LogEntry, offsetSuffix: [UInt8]) {
         var event: [UInt8] = []
         event.reserveCapacity(entry.payload.count + 256)
         entry.writeEvent(into: &event)
-        self.init(event: entry.eventName, argument: event.span, order: entry.seq)
+        self.init(
+            event: entry.eventName, argument: event.span, order: entry.seq,
+            offsetSuffix: offsetSuffix)
     }
 
     /// An event outside the log: typing, presence, alerts. Its argument is an object, never a string,

@@ -42,7 +42,10 @@ package final class Publication: Sendable {
     ///   - event: one of our own names: nothing in it needs escaping.
     ///   - argument: one JSON text. Not a string, which clients would take for an offset.
     ///   - order: its place, which is the recovery offset too; 0 leaves the offset out.
-    package init(event: String, argument: Span<UInt8>, order: Int64 = 0) {
+    ///   - offsetSuffix: what follows the number in the offset: ASCII that JSON need not escape.
+    package init(
+        event: String, argument: Span<UInt8>, order: Int64 = 0, offsetSuffix: [UInt8] = []
+    ) {
         self.order = order
         plain = Publication.encode { packet in
             Publication.write(event: event, argument: argument, offset: nil, into: &packet)
@@ -51,7 +54,9 @@ package final class Publication: Sendable {
             order == 0
             ? nil
             : Publication.encode { packet in
-                Publication.write(event: event, argument: argument, offset: order, into: &packet)
+                Publication.write(
+                    event: event, argument: argument, offset: order, offsetSuffix: offsetSuffix,
+                    into: &packet)
             }
     }
 
@@ -124,7 +129,8 @@ package final class Publication: Sendable {
     /// Appends an EVENT of the main namespace with one JSON argument, and the offset behind it where
     /// there is one.
     package static func write(
-        event: String, argument: Span<UInt8>, offset: Int64?, into output: inout [UInt8]
+        event: String, argument: Span<UInt8>, offset: Int64?, offsetSuffix: [UInt8] = [],
+        into output: inout [UInt8]
     ) {
         output.append("2[\"")
         output.append(event)
@@ -133,6 +139,7 @@ package final class Publication: Sendable {
         if let offset {
             output.append(",\"")
             output.append(decimal: offset)
+            output.append(contentsOf: offsetSuffix)
             output.append("\"")
         }
         output.append("]")

@@ -224,7 +224,8 @@ def a_client_that_was_cut_off_comes_back(transports):
 def a_cursor_brings_what_was_missed(transports):
     ada = Person("ada", transports).connect()
     bob = Person("bob", transports).connect()
-    cursor = bob.wait("session", lambda _: True)["seq"]
+    session = bob.wait("session", lambda _: True)
+    cursor = f"{session['seq']}-{session['epoch']}"
     bob.client.disconnect()
     texts = [f"missed {n} {uuid.uuid4().hex}" for n in range(3)]
     for text in texts:

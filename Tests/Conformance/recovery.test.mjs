@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict'
 import { execFileSync, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
-import { existsSync, mkdtempSync, rmSync } from 'node:fs'
+import { copyFileSync, existsSync, mkdtempSync, rmSync } from 'node:fs'
 import net from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -113,18 +113,27 @@ function person(name, url, options = {}) {
   open.add(socket)
   const texts = new Map()
   let sessions = 0
+  let session = null
+  // The offset of the latest event, as an application keeps it over a page reload.
+  let offset = null
+  socket.onAny((_, ...rest) => (offset = typeof rest.at(-1) === 'string' ? rest.at(-1) : offset))
   socket.on('message', (message) => {
     if (!texts.has(message.room)) texts.set(message.room, [])
     texts.get(message.room).push(message.text)
   })
-  socket.on('session', () => (sessions += 1))
+  socket.on('session', (event) => {
+    session = event
+    sessions += 1
+  })
   const has = (count, what = `${count} sessions`) => eventually(() => sessions >= count, what, 30_000)
   const ask = async (event, argument) => {
     const answer = await socket.timeout(10_000).emitWithAck(event, argument)
     assert.equal(answer.ok, true, JSON.stringify(answer))
     return answer
   }
-  return { socket, texts, has, ask, sessions: () => sessions }
+  return {
+    socket, texts, has, ask, sessions: () => sessions, session: () => session, offset: () => offset,
+  }
 }
 
 async function rooms(owner, others, count = 3) {
@@ -271,6 +280,66 @@ test('a ban in between: refused, and nothing more is delivered', { timeout }, as
   wire.close()
   eve.socket.disconnect()
   ada.socket.disconnect()
+})
+
+test('the log put back to an older state: said, and nothing skipped in silence', { timeout }, async () => {
+  const ada = person('ada7', `http://127.0.0.1:${ports.one}`)
+  const bob = person('bob7', `http://127.0.0.1:${ports.two}`)
+  await Promise.all([ada.has(1), bob.has(1)])
+  const [room] = await rooms(ada, [bob], 1)
+  await ada.ask('message:send', { room, text: 'kept' })
+  await complete(bob, room, ['kept'])
+  const files = ['chat.db', 'chat.db-wal']
+  const stop = () => Promise.all([kill('one'), kill('two')])
+  await stop()
+  for (const file of files) copyFileSync(`${data}/chat/${file}`, `${data}/${file}.old`)
+  await start('one')
+  await start('two')
+  await Promise.all([ada.has(2), bob.has(2)])
+  assert.equal(bob.socket.recovered, true)
+  assert.equal(bob.session().recovered, true)
+  const { epoch } = bob.session()
+  for (const text of ['lost 1', 'lost 2', 'lost 3']) await ada.ask('message:send', { room, text })
+  await complete(bob, room, ['kept', 'lost 1', 'lost 2', 'lost 3'])
+  const cursor = bob.offset()
+  assert.match(cursor, new RegExp(`^[0-9]+-${epoch}$`))
+  await sleep(1200) // how far the log had come is noted twice a second
+  await stop()
+  rmSync(`${data}/chat/chat.db-shm`, { force: true })
+  for (const file of files) copyFileSync(`${data}/${file}.old`, `${data}/chat/${file}`)
+  await start('one')
+  await ada.has(3)
+  // Further than before: the numbers alone do not tell.
+  for (const text of ['new 1', 'new 2', 'new 3', 'new 4', 'new 5']) {
+    await ada.ask('message:send', { room, text })
+  }
+  await start('two')
+  await bob.has(3)
+  assert.equal(bob.socket.recovered, false)
+  assert.equal(bob.session().recovered, false)
+  assert.notEqual(bob.session().epoch, epoch)
+  const page = await bob.ask('history:fetch', { room })
+  assert.deepEqual(
+    page.messages.map((message) => message.text), ['kept', 'new 1', 'new 2', 'new 3', 'new 4', 'new 5'],
+  )
+  // Neither the cursor of the other history nor a bare number is believed.
+  for (const old of [cursor, cursor.split('-')[0]]) {
+    const again = person('bob7', `http://127.0.0.1:${ports.two}`, {
+      auth: { token: token('bob7'), cursor: old },
+    })
+    await again.has(1)
+    assert.equal(again.session().recovered, false)
+    assert.equal(again.texts.size, 0)
+    again.socket.disconnect()
+  }
+  const reloaded = person('bob7', `http://127.0.0.1:${ports.two}`, {
+    auth: { token: token('bob7'), cursor: bob.offset() },
+  })
+  await ada.ask('message:send', { room, text: 'last' })
+  await reloaded.has(1)
+  assert.equal(reloaded.session().recovered, true)
+  await eventually(() => reloaded.texts.get(room)?.at(-1) === 'last', 'the last')
+  for (const one of [ada, bob, reloaded]) one.socket.disconnect()
 })
 
 test('an expired token: refused, then recovered with a fresh one', { timeout }, async () => {

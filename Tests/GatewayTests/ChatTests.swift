@@ -304,13 +304,50 @@ import Timing
 }
 
 @Suite struct RecoveryTests {
-    private func resume(_ harness: Harness, _ name: String, pid: String, offset: Int64)
-        -> WireClient
-    {
+    private func resume(
+        _ harness: Harness, _ name: String, pid: String, offset: Int64, mark: String = "-01234567"
+    ) -> WireClient {
         let client = WireClient.webSocket(port: harness.port)
         client.connect(
-            token: harness.token(name), more: ",\"pid\":\"\(pid)\",\"offset\":\"\(offset)\"")
+            token: harness.token(name),
+            more: ",\"pid\":\"\(pid)\",\"offset\":\"\(offset)\(mark)\"")
         return client
+    }
+
+    /// A number is a place in one history only: after a restore it names another entry, and who comes
+    /// back with it would miss what lies before without a sign.
+    @Test(
+        arguments: [
+            ("-01234567", true), ("-89abcdef", false), ("", false), ("-", false),
+            ("-01234567x", false),
+        ])
+    func aCursorHoldsInItsOwnHistoryOnly(_ mark: String, _ isGood: Bool) throws {
+        let harness = try Harness()
+        let ada = try harness.client("ada")
+        let seq = try #require(try harness.client("bob").session["seq"]?.int)
+        _ = ada.ask("message:send", ["room": "lobby", "text": "missed"])
+        let back = WireClient.webSocket(port: harness.port)
+        back.connect(token: harness.token("bob"), more: ",\"cursor\":\"\(seq)\(mark)\"")
+        #expect(back.session["recovered"]?.bool == isGood)
+        #expect(back.session["epoch"]?.string == "01234567")
+        let missed = back.early.compactMap { WireClient.event($0)?.argument["text"]?.string }
+        #expect(missed == (isGood ? ["missed"] : []))
+    }
+
+    /// The private id proves the history; the number beside it may be bare, but not of another.
+    @Test(arguments: [("-01234567", true), ("", true), ("-89abcdef", false)])
+    func anOffsetOfAnotherHistoryIsNotRecovered(_ mark: String, _ isGood: Bool) throws {
+        let harness = try Harness()
+        let ada = try harness.client("ada")
+        let bob = try harness.client("bob")
+        let pid = bob.connectReply["pid"]?.string ?? ""
+        #expect(bob.session["recovered"]?.bool == false)
+        _ = ada.ask("message:send", ["room": "lobby", "text": "missed"])
+        let back = resume(
+            harness, "bob", pid: pid, offset: bob.session["seq"]?.int ?? 0, mark: mark)
+        #expect((back.connectReply["pid"]?.string == pid) == isGood)
+        #expect(back.session["recovered"]?.bool == isGood)
+        #expect(back.early.isEmpty == !isGood)
     }
 
     @Test func missedMessagesComeBehindConnectAndOnce() throws {

@@ -41,7 +41,7 @@ import Timing
                 let parts = try JSONValue(parsing: Array(packet.dropFirst(2).utf8)).array,
                 let seq = parts[1]["seq"]?.int, seq >= 1000
             else { continue }
-            #expect(parts.last?.string == "\(seq)", "the offset is the event's own number")
+            #expect(parts.last?.string == "\(seq)-01234567", "the offset is the event's own number")
             found.append(seq)
         }
         return found

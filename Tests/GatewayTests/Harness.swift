@@ -37,6 +37,7 @@ final class Harness {
 
     init(
         loops: Int = 1, engine: EngineConfiguration = EngineConfiguration(),
+        bus: any Bus = NoBus(),
         adjust: (inout GatewayConfiguration) -> Void = { _ in },
         server adjustServer: (inout ServerConfiguration) -> Void = { _ in }
     ) throws {
@@ -48,9 +49,10 @@ final class Harness {
                 issuer: "http://auth.test", audience: "chat", keys: [key]))
         var configuration = GatewayConfiguration(
             instance: "test", engine: EngineServerConfiguration(engine: engine),
-            recoveryKey: Array(repeating: 9, count: 32))
+            recoveryKey: Array(repeating: 9, count: 32),
+            epoch: "0123456789abcdef0123456789abcdef")
         adjust(&configuration)
-        gateway = Gateway(configuration, authority: authority, bus: NoBus(), metrics: metrics)
+        gateway = Gateway(configuration, authority: authority, bus: bus, metrics: metrics)
         var storage = ChatStore.Configuration()
         storage.limits = configuration.limits
         store = try ChatStore(

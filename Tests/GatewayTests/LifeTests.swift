@@ -88,7 +88,9 @@ import Timing
             _ = ada.ask("message:send", ["room": "lobby", "text": .string(texts[number])])
         }
         let bob = WireClient.polling(port: harness.port)
-        bob.send("40{\"token\":\"\(harness.token("bob"))\",\"cursor\":0,\"recovery\":true}")
+        bob.send(
+            "40{\"token\":\"\(harness.token("bob"))\",\"cursor\":\"0-01234567\","
+                + "\"recovery\":true}")
         texts.append("live")
         _ = ada.ask("message:send", ["room": "lobby", "text": "live"])
         var received: [String] = []

@@ -11,7 +11,7 @@ import Timing
 
 /// A Socket.IO server of one loop on a free port, with every feature in use.
 ///
-/// - `/`: `echo` answers its acknowledgement with its arguments or sends them back; `join`, `leave`;
+/// - `/`: `in one turn` publishes 1 and 2, sends them on, answers, publishes 3; `echo` answers its acknowledgement with its arguments or sends them back; `join`, `leave`;
 ///   `shout` to a room, `tell` to all, `others` to all but the sender; `question` gathers answers from
 ///   a room; `ask` asks the sender; `out` and `away` end it; `flood`.
 /// - `/guarded`: needs `auth.key`, checked a moment later.
@@ -46,7 +46,7 @@ final class SocketServerHarness {
     }
 
     private static func serve(on sockets: LoopSockets, recovery: LocalRecovery?) {
-        sockets.serve("/", recovery: recovery) { socket in
+        let main = sockets.serve("/", recovery: recovery) { socket in
             let namespace = socket.namespace
             return EventTable(socket)
                 .onConnection { $0.emit("welcome") }
@@ -75,6 +75,20 @@ final class SocketServerHarness {
                     // What is sent behind a broadcast arrives behind it.
                     socket.emit("after")
                 }
+                .on("in one turn") { _, acknowledge in
+                    func publish(_ number: Int64, _ room: String) {
+                        let argument = JSONValue.object(["n": .int(number)]).bytes
+                        namespace.publish(
+                            Publication(event: "turn", argument: argument.span, order: number),
+                            in: room)
+                    }
+                    publish(2, "a")
+                    publish(1, "b")
+                    socket.flushNow()
+                    socket.flushNow()
+                    acknowledge(["behind"])
+                    publish(3, "b")
+                }
                 .on("two rooms") { arguments, _ in
                     namespace.broadcast("once", to: ["a", "b"])
                 }
@@ -99,6 +113,7 @@ final class SocketServerHarness {
                 .on("away") { _, _ in socket.closeTransport(.goingAway) }
                 .on("5") { _, acknowledge in acknowledge(["five"]) }
         }
+        sockets.endOfTurn = { [unowned main] in _ = main.endTurn() }
         sockets.serve("/guarded") { socket in
             EventTable(socket)
                 .use { table, next in

@@ -292,6 +292,26 @@ private enum Link: Sendable, CaseIterable {
         #expect(isSilent(clients[2]))
     }
 
+    /// What a turn has brought one socket can be sent ahead of its end: once, in its order, and what
+    /// comes later in the turn comes behind. Nobody else's is touched.
+    @Test func whatATurnHasBroughtCanGoAheadOfAnAnswer() throws {
+        let harness = try SocketServerHarness()
+        let clients = members(harness, ["a", "b"], ["b", "a"], ["b"])
+        func turns(_ client: WireClient) -> [String] {
+            client.send("429[\"5\"]")
+            var packets: [String] = []
+            while let packet = client.next(), packet != "439[\"five\"]" { packets.append(packet) }
+            return packets
+        }
+        let (one, two, three) = (
+            "42[\"turn\",{\"n\":1}]", "42[\"turn\",{\"n\":2}]", "42[\"turn\",{\"n\":3}]"
+        )
+        clients[0].send("421[\"in one turn\"]")
+        #expect(turns(clients[0]) == [one, two, "431[\"behind\"]", three])
+        #expect(turns(clients[1]) == [one, two, three])
+        #expect(turns(clients[2]) == [one, three])
+    }
+
     @Test func answersOfARoomAreGatheredUntilTheTimeout() throws {
         let harness = try SocketServerHarness()
         let clients = members(harness, ["a"], ["a"], [])

@@ -215,6 +215,23 @@ describe('sending', () => {
         assert.deepEqual(numbers(state), []);
         assert.equal(lobby(state).status, 'unloaded');
     });
+
+    test('after the server was restored, what we hold of its log goes', () => {
+        const state = reduce(
+            signedIn(),
+            joined([message(9), message(10)]),
+            draft('c1'),
+            sendPostponed({ room: 'lobby', clientId: 'c1' }),
+            sessionReceived({
+                session: { ...session([room({ head: 10 })]), epoch: '00000000' },
+                now: NOW,
+            }),
+        );
+        assert.deepEqual(numbers(state), []);
+        assert.equal(lobby(state).status, 'unloaded');
+        assert.equal(lobby(state).outgoing.length, 1);
+        assert.equal(state.epoch, '00000000');
+    });
 });
 
 describe('unread', () => {

@@ -27,6 +27,8 @@ export function session(rooms: Room[] = [room()]): SessionEvent {
         expiresAt: AT,
         serverTime: AT,
         seq: 100,
+        epoch: '9f3ac01b',
+        recovered: false,
         rooms,
         presence: { online: 1, users: [{ ...ada, state: 'online' }] },
         limits: { messageBytes: 4000, historyPage: 200, messagesPerSecond: 20, roomsPerUser: 200 },

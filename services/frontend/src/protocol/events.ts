@@ -61,6 +61,10 @@ export interface SessionEvent {
     expiresAt: Time;
     serverTime: Time;
     seq: number;
+    /** Which history the numbers are of: another one after the server was restored from a backup. */
+    epoch: string;
+    /** Whether everything since the last event of the connection before has been sent. */
+    recovered: boolean;
     rooms: Room[];
     presence: { online: number; users: Presence[] };
     limits: Limits;

@@ -117,6 +117,8 @@ export interface ChatState {
     /** Server time minus ours, in milliseconds. */
     clockSkew: number;
     hasSession: boolean;
+    /** Which history the numbers we hold are of. */
+    epoch: string | null;
     rooms: Record<RoomID, RoomState>;
     activeRoom: RoomID | null;
     invitations: Invitation[];
@@ -141,6 +143,7 @@ const initialState: ChatState = {
     limits: { messageBytes: 4000, historyPage: 200, messagesPerSecond: 50, roomsPerUser: 200 },
     clockSkew: 0,
     hasSession: false,
+    epoch: null,
     rooms: {},
     activeRoom: null,
     invitations: [],
@@ -313,10 +316,13 @@ const slice = createSlice({
             );
             state.onlineCount = session.presence.online;
 
+            // Numbers of a log that was put back are other messages now: what we hold of it goes.
+            const isRestored = state.epoch !== null && state.epoch !== session.epoch;
+            state.epoch = session.epoch;
             const rooms: Record<RoomID, RoomState> = {};
             for (const info of session.rooms) {
                 const known = state.rooms[info.id];
-                if (!known || info.head - known.delivered > LARGEST_GAP) {
+                if (!known || isRestored || info.head - known.delivered > LARGEST_GAP) {
                     rooms[info.id] = { ...newRoom(info), outgoing: known?.outgoing ?? [] };
                     continue;
                 }
