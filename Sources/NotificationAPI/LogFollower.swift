@@ -282,14 +282,16 @@ package final class LogFollower: Sendable {
     ) throws(PullError) {
         let source = configuration.source.rawValue
         let watermark = try stored { () throws(StoreError) in
-            try store.enter(source: source, epoch: named, base: base)
+            try store.enter(
+                source: source, epoch: named, base: base,
+                tellsMemberships: configuration.source == .chat)
         }
         epoch.withLock { $0 = named }
         if watermark < after {
             restores.increment()
             log?.warning(
                 "the log was restored from a backup",
-                metadata: label.merging(["from": "\(after)", "to": "\(watermark)"]) { $1 })
+                metadata: label.merging(["from": "\(after)", "to": "\(base)"]) { $1 })
         }
         state.withLock { state in
             state.watermark = watermark

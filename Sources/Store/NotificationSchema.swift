@@ -13,7 +13,8 @@
 /// - A log entry makes at most one event (`UNIQUE(source, seq)`) and an event at most one delivery an
 ///   endpoint, so taking an entry in twice changes nothing.
 /// - `watermark.epoch` is the history that the source's numbers belong to, where it names one. When a
-///   log was restored, events of numbers that are given again are kept under `source@epoch`.
+///   log was restored, events of numbers that are given again are kept under `source@epoch`, and the
+///   log is read anew: up to `watermark.quiet` it only says who is in which room.
 enum NotificationSchema {
     static let steps = [
         """
@@ -75,5 +76,6 @@ enum NotificationSchema {
         ALTER TABLE watermark ADD COLUMN epoch TEXT;
         ALTER TABLE watermark ADD COLUMN restores INTEGER NOT NULL DEFAULT 0;
         """,
+        "ALTER TABLE watermark ADD COLUMN quiet INTEGER NOT NULL DEFAULT 0",
     ]
 }

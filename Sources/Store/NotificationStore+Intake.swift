@@ -55,10 +55,15 @@ extension NotificationStore {
     /// `base` is other than what was taken in under those numbers, so the watermark goes back there.
     /// Events made of the lost entries stay under a name of their own, and deliveries of the new ones
     /// get ids of their own, though the numbers are the same.
-    /// - Parameter base: the last entry that both histories have.
+    ///
+    /// Who was in which room at `base` is no longer known: the lost entries changed it. So a source
+    /// that tells of memberships is read from its beginning once more, up to there for these alone.
+    /// - Parameters:
+    ///   - base: the last entry that both histories have.
+    ///   - tellsMemberships: whether the source is the one that memberships come from.
     /// - Returns: the watermark then.
     package func enter(
-        source: String, epoch: String, base: Int64
+        source: String, epoch: String, base: Int64, tellsMemberships: Bool
     ) throws(StoreError) -> Int64 {
         try database.withLock { (database) throws(StoreError) in
             try database.transaction { () throws(StoreError) in
@@ -80,10 +85,16 @@ extension NotificationStore {
                     [.text("\(source)@\(former)"), .text(source), .integer(base)])
                 try database.run(
                     """
-                    UPDATE watermark SET seq = min(seq, ?), epoch = ?, restores = restores + 1
-                    WHERE source = ?
-                    """, [.integer(base), .text(epoch), .text(source)])
-                return min(watermark, base)
+                    UPDATE watermark SET quiet = min(max(seq, quiet), ?), seq = min(seq, ?),
+                    epoch = ?, restores = restores + 1 WHERE source = ?
+                    """,
+                    [
+                        .integer(base), .integer(tellsMemberships ? 0 : base), .text(epoch),
+                        .text(source),
+                    ])
+                guard tellsMemberships else { return min(watermark, base) }
+                try database.run("DELETE FROM membership")
+                return 0
             }
         }
     }
@@ -113,9 +124,13 @@ extension NotificationStore {
                 var result = IntakeResult(
                     watermark: start, applied: 0, deliveries: 0, hasGap: after > start)
                 if result.hasGap { return result }
+                let quiet =
+                    try database.first(
+                        "SELECT quiet FROM watermark WHERE source = ?", [.text(source)]
+                    ) { $0.int64(0) } ?? 0
                 for entry in entries where entry.sequence > result.watermark {
                     result.deliveries += try NotificationStore.take(
-                        entry, source, rules, now, database)
+                        entry, source, entry.sequence > quiet ? rules : nil, now, database)
                     result.watermark = entry.sequence
                     result.applied += 1
                 }
@@ -148,8 +163,9 @@ extension NotificationStore {
         } ?? 0
     }
 
+    /// - Parameter rules: nil for an entry that was told before, and now only says who is where.
     private static func take(
-        _ entry: SourceEntry, _ source: String, _ rules: FanOutRules, _ now: Timestamp,
+        _ entry: SourceEntry, _ source: String, _ rules: FanOutRules?, _ now: Timestamp,
         _ database: SQLiteDatabase
     ) throws(StoreError) -> Int {
         // Who joins hears of it, and so does who leaves.
@@ -158,12 +174,13 @@ extension NotificationStore {
                 "INSERT OR IGNORE INTO membership(room, user) VALUES(?, ?)",
                 [.text(room), .text(user)])
         }
-        let count = try fanOut(entry, source, rules, now, database)
+        var count = 0
+        if let rules { count = try fanOut(entry, source, rules, now, database) }
         if case .left(let room, let user) = entry.membership {
             try database.run(
                 "DELETE FROM membership WHERE room = ? AND user = ?", [.text(room), .text(user)])
         }
-        if let user = entry.closedAccount {
+        if let user = entry.closedAccount, rules != nil {
             try database.run(
                 """
                 UPDATE endpoint SET enabled = 0, disabled_reason = 'account', updated_at = ?,

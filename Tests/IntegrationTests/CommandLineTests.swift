@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import Store
 import TestSupport
 import Testing
 
@@ -79,6 +80,25 @@ import Testing
                 program: "chatctl", arguments: ["tail"], environment: ["CHAT_TOKEN": ""],
                 named: "CHAT_TOKEN"),
         ]
+
+    /// A database that a newer version wrote ends the start, with both versions in the log.
+    @Test(arguments: [
+        ("ChatService", "CHAT", "chat.db"), ("AuthService", "AUTH", "auth.db"),
+        ("NotificationService", "NOTIFICATION", "notification.db"),
+    ])
+    func aNewerDatabaseIsRefused(_ program: String, _ prefix: String, _ file: String) throws {
+        let folder = try TemporaryDirectory()
+        try SQLiteDatabase(path: folder.file(file)).execute("PRAGMA user_version=99")
+        let running = try Program(
+            program,
+            environment: [
+                "\(prefix)_DATA_DIR": folder.path, "\(prefix)_PORT": "0",
+                "\(prefix)_SERVICE_SECRET": String(repeating: "s", count: 43),
+                "AUTH_SERVICE_SECRETS_DIR": folder.file("secrets"), "LOG_LEVEL": "warning",
+            ], output: folder.file("out"))
+        #expect(running.wait() == .exited(1))
+        #expect(running.lastLines.contains("schema version 99; this program knows up to"))
+    }
 
     @Test(arguments: mistakes)
     func aMistakeIsOneLineAnd64(_ mistake: Mistake) throws {

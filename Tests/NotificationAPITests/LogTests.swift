@@ -104,6 +104,8 @@ private final class FakeLog: Sendable {
     let entries = Locked<[JSONValue]>([])
     let pulls = Atomic(0)
     let refuses = Atomic(false)
+    /// Which history the entries are of, and the last one it shares with the one before.
+    let epoch = Locked<(name: String, base: Int64)?>(nil)
     private let server = Locked<LoopbackServer?>(nil)
 
     init() {
@@ -150,14 +152,15 @@ private final class FakeLog: Sendable {
         let after = Int(FormURLEncoded.first("after", in: query) ?? "") ?? 0
         let limit = Int(FormURLEncoded.first("limit", in: query) ?? "") ?? 0
         let all = entries.withLock { $0 }
-        return .response(
-            status: 200,
-            body: JSONValue.object(
-                [
-                    "source": "chat", "after": .int(Int64(after)), "head": .int(Int64(all.count)),
-                    "entries": .array(Array(all.dropFirst(after).prefix(limit))),
-                ]
-            ).bytes)
+        var page: JSONObject = [
+            "source": "chat", "after": .int(Int64(after)), "head": .int(Int64(all.count)),
+            "entries": .array(Array(all.dropFirst(after).prefix(limit))),
+        ]
+        if let (name, base) = epoch.withLock({ $0 }) {
+            page["epoch"] = .string(name)
+            page["epochBase"] = .int(base)
+        }
+        return .response(status: 200, body: JSONValue.object(page).bytes)
     }
 }
 
@@ -175,11 +178,12 @@ private final class FakeBus: Bus {
     var isConnected: Bool { connected.load(ordering: .relaxed) }
     func stop() {}
 
-    func announce(_ numbers: ClosedRange<Int>, withEntries: Bool = true) {
+    func announce(_ numbers: ClosedRange<Int>, withEntries: Bool = true, epoch: String? = nil) {
         var value: JSONObject = [
             "instance": "i", "first": .int(Int64(numbers.lowerBound)),
             "last": .int(Int64(numbers.upperBound)),
         ]
+        if let epoch { value["epoch"] = .string(epoch) }
         if withEntries { value["entries"] = .array(numbers.map(FakeLog.message)) }
         publish(BusChannel.chatLog, JSONValue.object(value).bytes)
     }
@@ -198,6 +202,7 @@ private final class FakeBus: Bus {
 
     private func follower(
         _ log: FakeLog, _ store: NotificationStore, bus: (any Bus)? = nil,
+        metrics: MetricsRegistry = MetricsRegistry(),
         _ change: (inout LogFollower.Configuration) -> Void = { _ in }
     ) -> LogFollower {
         var configuration = LogFollower.Configuration(source: .chat, url: log.url)
@@ -207,7 +212,7 @@ private final class FakeBus: Bus {
         return LogFollower(
             configuration, store: store,
             credential: ServiceCredential(token: { "service" }, drop: {}), bus: bus,
-            metrics: MetricsRegistry(), wakeEngine: {})
+            metrics: metrics, wakeEngine: {})
     }
 
     private func sequences(_ store: NotificationStore) throws -> [Int64] {
@@ -265,6 +270,78 @@ private final class FakeBus: Bus {
         bus.announce(10...10, withEntries: false)
         #expect(eventually { follower.status.watermark == 10 })
         #expect(try sequences(store) == Array(1...10))
+    }
+
+    /// The chat's log is put back to an older state, while the follower runs or while it is down: what
+    /// comes after the parting is told, though its numbers were told before, and nothing before it
+    /// twice.
+    @Test(arguments: [true, false], [true, false])
+    func followsARestoredLog(whileRunning isRunning: Bool, withBus hasBus: Bool) throws {
+        let directory = try TemporaryDirectory()
+        let log = FakeLog()
+        let bus = FakeBus()
+        log.epoch.withLock { $0 = ("one", 0) }
+        log.add(9)
+        let store = try makeStore(directory)
+        func make() -> LogFollower {
+            let follower = self.follower(log, store, bus: hasBus ? bus : nil) {
+                $0.checkInterval = .milliseconds(20)
+            }
+            follower.start()
+            return follower
+        }
+        var follower = make()
+        defer { follower.stop() }
+        #expect(eventually { follower.status.isCurrent && follower.status.watermark == 9 })
+        if !isRunning { follower.stop() }
+        // Restored to 6, and by now one further than before: the head alone tells nothing.
+        log.entries.withLock { $0.removeLast(3) }
+        log.epoch.withLock { $0 = ("two", 6) }
+        log.add(4)
+        if !isRunning { follower = make() }
+        // An announcement of the new history is no continuation of the old.
+        if hasBus { bus.announce(10...10, epoch: "two") }
+        #expect(eventually { follower.status.isCurrent && follower.status.watermark == 10 })
+        #expect(try sequences(store) == Array(1...9) + [7, 8, 9, 10])
+        #expect(try store.epoch(of: "chat") == "two")
+        // One of the old, late on the bus, changes nothing.
+        if hasBus {
+            bus.announce(11...11, epoch: "one")
+            log.add(1)
+            #expect(eventually { follower.status.watermark == 11 })
+            #expect(try sequences(store) == Array(1...9) + [7, 8, 9, 10, 11])
+        }
+    }
+
+    /// How far behind a reader is can be seen from outside while it cannot catch up, and that it has
+    /// when it can.
+    @Test func theBacklogIsOnTheMetricsPage() throws {
+        let directory = try TemporaryDirectory()
+        let log = FakeLog()
+        let bus = FakeBus()
+        log.add(9)
+        let metrics = MetricsRegistry()
+        let store = try makeStore(directory)
+        let follower = follower(log, store, bus: bus, metrics: metrics) {
+            $0.checkInterval = .seconds(60)
+        }
+        func metric(_ name: String) -> String? {
+            metrics.exposition().split(separator: "\n")
+                .first { $0.hasPrefix("\(name){source=\"chat\"} ") }?
+                .split(separator: " ").last.map(String.init)
+        }
+        follower.start()
+        defer { follower.stop() }
+        #expect(eventually { follower.status.isCurrent })
+        #expect(metric("notification_log_lag") == "0")
+        log.refuses.store(true, ordering: .relaxed)
+        bus.announce(20...20)
+        #expect(eventually { metric("notification_log_lag") == "11" })
+        #expect(metric("notification_log_watermark") == "9")
+        log.add(11)
+        log.refuses.store(false, ordering: .relaxed)
+        #expect(eventually { metric("notification_log_lag") == "0" })
+        #expect(metric("notification_log_watermark") == "20")
     }
 
     @Test func pullsWhenTheBusIsSilent() throws {

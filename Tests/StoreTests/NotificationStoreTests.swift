@@ -87,6 +87,48 @@ internal import Timing
         #expect(try got(store, "ada") == [1, 2, 3])
     }
 
+    /// A restored log tells other entries under numbers that were told before: none of those before
+    /// the parting is told again, all after it are, and to who was in the room then, whatever the lost
+    /// entries said.
+    @Test func aRestoredLogIsToldFromThePartingOn() throws {
+        let directory = try TemporaryDirectory()
+        let store = try open(directory)
+        try add(store, "ep_a", owner: "ada")
+        try add(store, "ep_e", owner: "eve")
+        #expect(
+            try store.enter(source: "chat", epoch: "one", base: 0, tellsMemberships: true) == 0)
+        let common = [
+            member(1, .joined(room: "r1", user: "ada")),
+            member(2, .joined(room: "r1", user: "eve")),
+            message(3, room: "r1"),
+        ]
+        let lost = [member(4, .left(room: "r1", user: "eve")), message(5, room: "r1")]
+        _ = try store.apply(source: "chat", after: 0, common + lost, rules: rules, now: now)
+        #expect(try got(store, "ada") == [1, 2, 3, 4, 5])
+        // Once more by the same name is nothing new.
+        #expect(
+            try store.enter(source: "chat", epoch: "one", base: 0, tellsMemberships: true) == 5)
+
+        #expect(
+            try store.enter(source: "chat", epoch: "two", base: 3, tellsMemberships: true) == 0)
+        #expect(try store.epoch(of: "chat") == "two")
+        let found = [message(4, room: "r1"), message(5, room: "r1")]
+        let result = try store.apply(
+            source: "chat", after: 0, common + found, rules: rules, now: now)
+        #expect(result == IntakeResult(watermark: 5, applied: 5, deliveries: 4, hasGap: false))
+        #expect(try got(store, "ada") == [1, 2, 3, 4, 5, 4, 5])
+        #expect(try got(store, "eve") == [2, 3, 4, 4, 5])
+        #expect(try store.isMember("eve", of: "r1"))
+        let ids = try store.deliveries(
+            owner: "ada", endpoint: nil, state: nil, before: nil, limit: 100
+        ).map(\.id)
+        #expect(Set(ids).count == 7)
+        // Another source's restore leaves the rooms alone.
+        _ = try store.enter(source: "auth", epoch: "a", base: 0, tellsMemberships: false)
+        _ = try store.enter(source: "auth", epoch: "b", base: 0, tellsMemberships: false)
+        #expect(try store.isMember("eve", of: "r1"))
+    }
+
     @Test func asksTheFilterAndTheAudience() throws {
         let directory = try TemporaryDirectory()
         let store = try open(directory)
