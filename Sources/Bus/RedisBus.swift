@@ -211,10 +211,11 @@ package final class RedisBus: Bus {
         }
     }
 
-    /// 50 ms, doubled each time up to 1.6 s, and up to half of it taken off by chance, so that not all
-    /// processes come back to a restarted server in the same moment.
+    /// 50 ms, doubled each time up to 0.8 s, and up to half of it taken off by chance, so that not all
+    /// processes come back to a restarted server in the same moment. No outage lasts longer than this
+    /// for being over: what depends on the server is to heal within two seconds.
     static func backOff(after failures: Int) -> Duration {
-        let milliseconds = 50 << min(failures, 5)
+        let milliseconds = 50 << min(failures, 4)
         return .milliseconds(milliseconds - Int.random(in: 0...milliseconds / 2))
     }
 

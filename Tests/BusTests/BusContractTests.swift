@@ -6,6 +6,7 @@ import Metrics
 import Locks
 import TestSupport
 import Testing
+import Timing
 
 @testable import Bus
 
@@ -210,6 +211,39 @@ private struct Ground {
         #expect(eventually { !bus.isConnected })
         kill(pid, SIGCONT)
         #expect(eventually { bus.isConnected })
+        bus.stop()
+    }
+
+    /// A connection over which nothing comes any more, and no end: found out by the missing answers to
+    /// its PINGs, three seconds after the last sign of life and up to a second and a half later.
+    @Test(arguments: [false, true])
+    func noticesAHalfOpenConnection(whileNewOnesAreLostToo losesNew: Bool) throws {
+        let server = try PrivateRedis()
+        let relay = LossyRelay(to: server.port)
+        let metrics = MetricsRegistry()
+        let bus = try RedisBus(url: "redis://127.0.0.1:\(relay.port)", metrics: metrics)
+        let other = try RedisBus(url: server.url)
+        let inbox = Inbox()
+        bus.subscribe("one") { inbox.take($0) }
+        #expect(eventually { bus.isConnected && other.isConnected })
+        let start = SystemClock.now()
+        relay.lose(new: losesNew)
+        #expect(eventually { self.metric("bus_losses_total", metrics) == 1 })
+        // A busy machine may be slow, but not by the kernel's minutes.
+        #expect(SystemClock.now() - start < .seconds(6))
+        if losesNew {
+            #expect(!bus.isConnected)
+            #expect(eventually { bus.lastFailure == "the server does not answer" })
+            SystemClock.sleep(.seconds(1))
+            relay.lose()
+        }
+        #expect(eventually { bus.isConnected })
+        #expect(
+            eventually {
+                other.publish("one", [1])
+                return !inbox.all.isEmpty
+            })
+        other.stop()
         bus.stop()
     }
 

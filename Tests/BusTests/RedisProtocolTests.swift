@@ -74,7 +74,7 @@ import Testing
 
     @Test func backOffGrowsWithinBounds() {
         for failures in 0..<20 {
-            let full = Duration.milliseconds(50 << min(failures, 5))
+            let full = Duration.milliseconds(50 << min(failures, 4))
             for _ in 0..<50 {
                 let wait = RedisBus.backOff(after: failures)
                 #expect(wait >= full / 2 && wait <= full)

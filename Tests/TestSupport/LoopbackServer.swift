@@ -41,7 +41,13 @@ package final class LoopbackServer: Sendable {
     /// - Parameter port: 0 takes any free one; a fixed one lets a receiver come back where it was.
     package init(port: UInt16 = 0, _ handler: @escaping Handler) {
         self.handler = handler
-        listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        (listener, self.port) = LoopbackServer.listen(port)
+        LoopbackServer.spawn { [self] in acceptLoop() }
+    }
+
+    /// A listening socket on 127.0.0.1 and its port; 0 takes any free one.
+    static func listen(_ port: UInt16) -> (listener: Int32, port: UInt16) {
+        let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         precondition(listener >= 0)
         var on: Int32 = 1
         setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &on, socklen_t(MemoryLayout<Int32>.size))
@@ -50,16 +56,14 @@ package final class LoopbackServer: Sendable {
         address.sin_port = port.bigEndian
         address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
         var size = socklen_t(MemoryLayout<sockaddr_in>.size)
-        let listener = listener
         let isBound = withUnsafeMutablePointer(to: &address) { pointer in
             pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) { pointer in
-                bind(listener, pointer, size) == 0 && listen(listener, 128) == 0
+                bind(listener, pointer, size) == 0 && Glibc.listen(listener, 128) == 0
                     && getsockname(listener, pointer, &size) == 0
             }
         }
         precondition(isBound, "cannot listen on 127.0.0.1:\(port)")
-        self.port = UInt16(bigEndian: address.sin_port)
-        LoopbackServer.spawn { [self] in acceptLoop() }
+        return (listener, UInt16(bigEndian: address.sin_port))
     }
 
     package var url: String { "http://127.0.0.1:\(port)" }
@@ -149,7 +153,7 @@ package final class LoopbackServer: Sendable {
             method: String(start[0]), target: String(start[1]), fields: fields, body: body)
     }
 
-    private static func write(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
+    static func write(_ descriptor: Int32, _ bytes: [UInt8]) -> Bool {
         var rest = bytes[...]
         while !rest.isEmpty {
             let count = rest.withUnsafeBytes {
@@ -161,7 +165,7 @@ package final class LoopbackServer: Sendable {
         return true
     }
 
-    private static func spawn(_ body: @escaping @Sendable () -> Void) {
+    static func spawn(_ body: @escaping @Sendable () -> Void) {
         final class Box: Sendable {
             let body: @Sendable () -> Void
             init(_ body: @escaping @Sendable () -> Void) { self.body = body }
