@@ -802,6 +802,9 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
             } else {
                 abort()
             }
+        // Its answer is still leaving, with the promise of further ones: the end follows behind it.
+        case .http where http?.head == nil && http?.body.isEmpty == true && unread.isEmpty:
+            closesAfterFlush = true
         default: break
         }
     }

@@ -254,6 +254,36 @@ final class Running {
     }
 }
 
+extension ServerTests {
+    /// A drain waits until what was written has left: a reader that is slow, but reads, gets all of an
+    /// answer far larger than the socket's buffers, and one that does not read costs the timeout only.
+    @Test(arguments: [true, false])
+    func drainLetsWhatWasWrittenLeave(isRead: Bool) throws {
+        let size = 24 << 20
+        let running = try Running({ $0.closeTimeout = .milliseconds(200) }) {
+            $0.on(
+                "GET", "/large",
+                .immediate { _ in
+                    HTTPResponse(status: 200, body: [UInt8](repeating: 0x61, count: size))
+                })
+        }
+        let client = RawClient(port: running.port, receiveBuffer: 4096)
+        client.send("GET /large HTTP/1.1\r\nHost: x\r\n\r\n")
+        // Its head is here, so the rest is written or waits to be.
+        _ = client.read(until: "\r\n\r\n")
+        let server = running.server
+        let left = Atomic(-1)
+        let drain = WorkerThread(name: "drain") {
+            left.store(server.drain(timeout: .seconds(isRead ? 20 : 1)), ordering: .releasing)
+        }
+        usleep(50_000)
+        #expect(left.load(ordering: .acquiring) == -1, "it waits")
+        if isRead { #expect(client.readToEnd().utf8.count == size) }
+        drain.join()
+        #expect(left.load(ordering: .acquiring) == (isRead ? 0 : 1))
+    }
+}
+
 /// Takes everything below `/stream/`: upgrades to an echoing WebSocket, hands `/stream/over` to loop 1,
 /// and keeps `/stream/wait` until `/stream/go`.
 private final class EchoStreams: StreamHandler, WebSocketDelegate {
