@@ -199,8 +199,8 @@ let package = Package(
             name: "Chaos",
             dependencies: [
                 "Bytes", "Locks", "Timing", "JSON", "HTTP1", "WebSocket", "EngineIO", "SocketIO",
-                "Crypto",
-                "Reactor", "HTTPClient", "ChatCore", "OAuth", "Store", "TestSupport", arguments,
+                "Crypto", "Reactor", "HTTPClient", "Metrics", "ChatCore", "OAuth", "Store",
+                "TestSupport", arguments,
             ], swiftSettings: strict),
 
         // The protocol layers' workbench: what they cost, beside other people's parsers.

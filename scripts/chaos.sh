@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # The checker: breaks a running cluster under many clients and verifies what they saw.
-# usage: scripts/chaos.sh [--debug] [run|redis|loss|join|presence|verify] [flags of Sources/Chaos…]
+# usage: scripts/chaos.sh [--debug] [run|redis|loss|join|presence|disk|log|verify] [flags of Sources/Chaos…]
 #        scripts/chaos.sh [--debug] --planted     every planted bug must be found
 #
 # CHAOS_SECONDS and CHAOS_FAULTS bound `run`, CHAOS_SEED decides its faults. As root it gets a mount

@@ -13,7 +13,8 @@ struct Chaos: ParsableCommand {
         abstract: "Breaks the chat while clients use it, and proves that nothing was lost.",
         subcommands: [
             Run.self, Verify.self, RedisExperiment.self, LossExperiment.self, JoinExperiment.self,
-            PresenceExperiment.self,
+            PresenceExperiment.self, DiskExperiment.self, LogExperiment.self,
+            FillCommand.self,
         ],
         defaultSubcommand: Run.self)
 
@@ -71,6 +72,9 @@ struct Chaos: ParsableCommand {
                     + (plantedBug.map { ", planted: \($0)" } ?? ""))
             let cluster = try Cluster(setup)
             if !cluster.hasOwnDisk { say("no file system of our own: no full disk (needs root)") }
+            if cluster.hasOwnDisk, !cluster.canBeReadOnly {
+                say("no ext4 of our own: no read-only disk")
+            }
             if !cluster.hasFakeClock {
                 say("no CHAOS_CLOCK_SHIM (scripts/chaos.sh makes it): no clock steps")
             }
@@ -98,9 +102,10 @@ struct Chaos: ParsableCommand {
         var folder: String
 
         func run() throws {
-            let report = Verifier.verify(
-                try HistoryFile.read(folder + "/histories.jsonl"),
-                log: try LogTable.read(path: folder + "/chat.db"))
+            let log = try LogTable.read(path: folder + "/chat.db")
+            let report = try Verifier.verify(log: log) { body in
+                try HistoryFile.forEach(folder + "/histories.jsonl", body)
+            }
             Summary.write(report)
             if !report.isClean { throw ExitCode.failure }
         }

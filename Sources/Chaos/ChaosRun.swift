@@ -74,7 +74,8 @@ struct ChaosRun {
                 number: number, user: users[user], token: tokens[user],
                 transport: number % 4 == 3 ? .polling : .webSocket, loop: loop,
                 generator: SeededGenerator(seed: generator.next()),
-                startAt: loop.now + .milliseconds(Int64(number) * 10)
+                startAt: loop.now + .milliseconds(Int64(number) * 10),
+                recorder: population.makeRecorder(user: users[user])
             ) { ports.randomElement(using: &$0)! }
             population.add(client)
         }
@@ -114,8 +115,7 @@ struct ChaosRun {
 
         if let text = failure.withLock({ $0 }) { cluster.note(text) }
         let log = try LogTable.read(path: cluster.databasePath)
-        let histories = population.clients.map(\.history)
-        let report = Verifier.verify(histories, log: log)
+        let report = try population.verify(against: log)
         var outcome = Outcome(
             report: report, accidents: cluster.accidents.map(\.description),
             faults: Fault.Kind.allCases.compactMap { kind in
@@ -129,7 +129,7 @@ struct ChaosRun {
         outcome.checkComplaints = try ChatLogCheck.run(path: cluster.databasePath).complaints
         if let folder = options.keep ?? (outcome.isClean ? nil : "/tmp/chaos-\(options.seed)") {
             mkdir(folder, 0o700)
-            try HistoryFile.write(histories, to: folder + "/histories.jsonl")
+            try population.writeHistories(to: folder + "/histories.jsonl")
             unlink(folder + "/chat.db")
             try SQLiteDatabase(path: cluster.databasePath, mode: .readOnly)
                 .backUp(to: folder + "/chat.db")

@@ -9,7 +9,8 @@ internal import TestSupport
 internal import Timing
 
 /// The real services as processes: AuthService, two ChatServices on one store, a Redis. All of it in a
-/// folder of its own, the chat's data on a small file system of its own where that can be had.
+/// folder of its own, the chat's data on a small file system of its own where that can be had: ext4 in
+/// a file, or else in memory.
 final class Cluster: Sendable {
     struct Options: Sendable {
         var instances = 2
@@ -21,6 +22,8 @@ final class Cluster: Sendable {
         /// Bytes of the file system that the chat's data lies on; nil leaves it on the disk.
         var chatDiskBytes: Int? = 192 << 20
         var hasFakeClock = true
+        /// Whether the instances of the chat are started at once.
+        var startsChat = true
     }
 
     /// How a process of ours ended without being asked to.
@@ -35,6 +38,8 @@ final class Cluster: Sendable {
     let chatPorts: [UInt16]
     /// Whether the chat's data has a file system of its own that can be filled.
     let hasOwnDisk: Bool
+    /// Whether its files can be made such that nobody can write them, not even who has them open.
+    let canBeReadOnly: Bool
     /// Whether the chat services' wall clock can be set.
     let hasFakeClock: Bool
     private let auth = Locked<Program?>(nil)
@@ -58,13 +63,16 @@ final class Cluster: Sendable {
         hasFakeClock = options.hasFakeClock && access(Cluster.clockShim, R_OK) == 0
         mkdir(folder.file("chat"), 0o700)
         if let bytes = options.chatDiskBytes {
+            canBeReadOnly = Cluster.mountImage(bytes: bytes, in: folder)
             hasOwnDisk =
-                mount("tmpfs", folder.file("chat"), "tmpfs", 0, "size=\(bytes),mode=0700") == 0
+                canBeReadOnly
+                || mount("tmpfs", folder.file("chat"), "tmpfs", 0, "size=\(bytes),mode=0700") == 0
         } else {
-            hasOwnDisk = false
+            (canBeReadOnly, hasOwnDisk) = (false, false)
         }
         for instance in 0..<options.instances { try setClock(instance, offsetSeconds: 0) }
         try startAuth()
+        guard options.startsChat else { return }
         for instance in 0..<options.instances { try startChat(instance) }
         for instance in 0..<options.instances { try waitUntilReady(instance) }
     }
@@ -72,6 +80,7 @@ final class Cluster: Sendable {
     deinit {
         auth.withLock { $0 = nil }
         chats.withLock { $0 = [] }
+        setReadOnly(false)
         if hasOwnDisk { umount2(folder.file("chat"), Int32(MNT_DETACH)) }
     }
 
@@ -197,6 +206,13 @@ final class Cluster: Sendable {
     /// The process number of an instance; 0 when it does not run.
     func chatPID(_ instance: Int) -> Int32 { chat(instance)?.pid ?? 0 }
 
+    /// What an instance has in memory; 0 when it does not run.
+    func residentBytes(_ instance: Int) -> Int {
+        let lines = TextFile.read("/proc/\(chatPID(instance))/status").split(separator: "\n")
+        let field = lines.first { $0.hasPrefix("VmRSS:") }?.split(separator: " ").dropFirst().first
+        return field.flatMap { Int($0) }.map { $0 << 10 } ?? 0
+    }
+
     /// One of an instance's metrics without labels; nil when it cannot be had.
     func metric(_ instance: Int, _ name: String) -> Double? {
         guard let answer = try? get(chatURL(instance) + "/metrics"), answer.status == 200 else {
@@ -207,6 +223,14 @@ final class Cluster: Sendable {
             return Double(line.dropFirst(name.count + 1))
         }
         return nil
+    }
+
+    /// What an instance says of its store on `/readyz`.
+    func readiness(_ instance: Int) -> String {
+        guard let answer = try? get(chatURL(instance) + "/readyz"),
+            let store = try? answer.json()["checks"]?["store"]
+        else { return "no answer" }
+        return "\(answer.status) \(store.text)"
     }
 
     private func get(_ url: String) throws -> Response {
@@ -245,6 +269,38 @@ final class Cluster: Sendable {
     }
 
     func freeDisk() { unlink(folder.file("chat/ballast")) }
+
+    /// Makes the log's files immutable, or lets them be written again. ext4 refuses writes to such a
+    /// file also through descriptors that are open: the nearest there is to a disk that turns
+    /// read-only, which Linux does not let happen by `mount` while a file is open for writing.
+    func setReadOnly(_ isReadOnly: Bool) {
+        guard canBeReadOnly else { return }
+        _ = Cluster.run(
+            "/usr/bin/chattr",
+            [isReadOnly ? "+i" : "-i", databasePath, databasePath + "-wal"], in: folder)
+    }
+
+    /// Makes and mounts a file system in a file.
+    private static func mountImage(bytes: Int, in folder: TemporaryDirectory) -> Bool {
+        let image = folder.file("chat.img")
+        let descriptor = open(image, O_WRONLY | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { return false }
+        let isSized = ftruncate(descriptor, bytes) == 0
+        close(descriptor)
+        // Without blocks that are kept for root, who fills it.
+        return isSized && run("/sbin/mkfs.ext4", ["-q", "-F", "-m", "0", image], in: folder)
+            && run("/usr/bin/mount", ["-o", "loop", image, folder.file("chat")], in: folder)
+    }
+
+    private static func run(
+        _ path: String, _ arguments: [String], in folder: TemporaryDirectory
+    ) -> Bool {
+        let program = try? Program(
+            path, path: path, arguments: arguments,
+            environment: ["PATH": "/usr/sbin:/usr/bin:/sbin:/bin"],
+            output: folder.file("disk.log"))
+        return program?.wait() == .exited(0)
+    }
 
     // MARK: People
 

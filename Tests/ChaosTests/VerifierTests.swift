@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: MIT
+import Glibc
+import TestSupport
 import Testing
 
 @testable import Chaos
@@ -248,6 +250,37 @@ import Testing
         for step in Self.ann + Self.bob + [.refused(clientID: "r", code: "busy")] {
             #expect(HistoryFile.decode(HistoryFile.encode(step)) == step)
         }
+    }
+
+    /// What a recorder has spilled and what it still holds are one history, alone and among others.
+    @Test func aRecordedHistoryComesBackWhole() throws {
+        let folder = try TemporaryDirectory()
+        let recorders = ["ann", "bob"].enumerated().map {
+            HistoryRecorder(client: $0, user: $1, folder: folder.path)
+        }
+        let many = (0..<3000).flatMap { _ in Self.ann }
+        for step in many { recorders[0].append(step) }
+        for step in Self.bob { recorders[1].append(step) }
+        let histories = [
+            ClientHistory(client: 0, user: "ann", steps: many),
+            ClientHistory(client: 1, user: "bob", steps: Self.bob),
+        ]
+        #expect(try recorders.map { try $0.read() } == histories)
+        recorders[1].append(.joining)
+        let together = folder.file("all")
+        let descriptor = open(together, O_WRONLY | O_CREAT, 0o600)
+        for recorder in recorders { try recorder.copy(to: descriptor) }
+        close(descriptor)
+        var read: [ClientHistory] = []
+        try HistoryFile.forEach(together) { read.append($0) }
+        #expect(read.map(\.steps) == [many, Self.bob + [.joining]])
+    }
+
+    /// A history that could not be written is no clean run.
+    @Test func aHistoryThatIsLostIsSaid() {
+        let recorder = HistoryRecorder(client: 0, user: "ann", folder: "/nowhere")
+        recorder.append(.joining)
+        #expect(throws: HistoryFile.Failure.self) { try recorder.read() }
     }
 }
 

@@ -83,6 +83,15 @@ final class ChatStack: Sendable {
     /// Asks a service to stop, and does not wait.
     func requestStop(_ service: Service) { program(service)?.send(signal: SIGTERM) }
 
+    /// Sends a service any signal.
+    func signal(_ service: Service, _ signal: Int32) { program(service)?.send(signal: signal) }
+
+    /// A service's process number; 0 when it does not run.
+    func pid(of service: Service) -> Int32 { program(service)?.pid ?? 0 }
+
+    /// Where ChatService keeps its log.
+    var chatDatabase: String { folder.file("chat/chat.db") }
+
     /// How a service ended; nil when it still runs after ten seconds.
     func end(of service: Service) -> Program.End? { program(service)?.wait() }
 

@@ -45,7 +45,7 @@ final class ChaosClient: WireOwner {
     let number: Int
     let user: String
     let transport: Transport
-    private(set) var history: ClientHistory
+    private let recorder: HistoryRecorder
     private(set) var state = State.resting
     /// Rooms as the client knows them.
     private(set) var rooms: Set<String> = []
@@ -64,6 +64,10 @@ final class ChaosClient: WireOwner {
     var onPresence: ((ChaosClient, JSONValue) -> Void)?
     /// Called when a message was first acknowledged.
     var onAck: ((ChaosClient, String, SendAnswer) -> Void)?
+    /// Called when an attempt to send was refused, with the code.
+    var onRefused: ((ChaosClient, String) -> Void)?
+    /// Called when a page of history has come.
+    var onPage: ((ChaosClient) -> Void)?
     /// Called when a room was joined, with the answer's head and whether it was new.
     var onJoined: ((ChaosClient, String, Int64, Bool) -> Void)?
     var onSession: ((ChaosClient, JSONValue) -> Void)?
@@ -94,11 +98,12 @@ final class ChaosClient: WireOwner {
     private var abandonAt: Instant?
 
     /// - Parameters:
+    ///   - recorder: what its history is written to.
     ///   - pickPort: where the next connection goes.
     ///   - startAt: when the first connection is made.
     init(
         number: Int, user: String, token: String, transport: Transport, loop: EventLoop,
-        generator: SeededGenerator, startAt: Instant,
+        generator: SeededGenerator, startAt: Instant, recorder: HistoryRecorder,
         pickPort: @escaping (inout SeededGenerator) -> UInt16
     ) {
         self.number = number
@@ -110,7 +115,7 @@ final class ChaosClient: WireOwner {
         self.pickPort = pickPort
         restUntil = startAt
         lastEvent = loop.now
-        history = ClientHistory(client: number, user: user)
+        self.recorder = recorder
     }
 
     /// Whether nothing is owed to the client and the client owes nothing.
@@ -393,6 +398,7 @@ final class ChaosClient: WireOwner {
                 LogFact(name: "message", argument: $0)
             }
             record(.page(room: room, facts))
+            onPage?(self)
         case .other: break
         }
     }
@@ -413,6 +419,7 @@ final class ChaosClient: WireOwner {
         }
         let code = answer["error"]?["code"]?.string ?? "none"
         record(.refused(clientID: id, code: code))
+        onRefused?(self, code)
         guard let index else { return }
         switch code {
         case "busy", "rate_limited", "storage_unavailable":
@@ -428,6 +435,6 @@ final class ChaosClient: WireOwner {
     func markLevel() { record(.level) }
 
     private func record(_ step: HistoryStep) {
-        if keepsHistory { history.steps.append(step) }
+        if keepsHistory { recorder.append(step) }
     }
 }

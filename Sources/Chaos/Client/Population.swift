@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Glibc
 internal import Reactor
 internal import TestSupport
 internal import Timing
@@ -11,6 +12,10 @@ final class Population: TimerTarget {
     let loop: EventLoop
     let proxies: [FaultProxy]
     private(set) var clients: [ChaosClient] = []
+    /// What the clients saw, in their order.
+    private(set) var recorders: [HistoryRecorder] = []
+    /// Where histories are written; goes with the population.
+    private let folder: TemporaryDirectory
     /// Called each tick, after the clients.
     var onTick: ((Instant) -> Void)?
     private var isStopped = false
@@ -19,10 +24,33 @@ final class Population: TimerTarget {
     init(loop: EventLoop, chatPorts: [UInt16], seed: UInt64) throws {
         self.loop = loop
         generator = SeededGenerator(seed: seed)
+        folder = try TemporaryDirectory()
         proxies = try chatPorts.map { try FaultProxy(loop: loop, targetPort: $0) }
     }
 
     func add(_ client: ChaosClient) { clients.append(client) }
+
+    /// What the next client is to write its history to.
+    func makeRecorder(user: String) -> HistoryRecorder {
+        let recorder = HistoryRecorder(client: recorders.count, user: user, folder: folder.path)
+        recorders.append(recorder)
+        return recorder
+    }
+
+    /// Holds what everybody saw against a log, one client's history in memory at a time.
+    func verify(against log: [LogRow]) throws -> Verifier.Report {
+        try Verifier.verify(log: log) { body in
+            for recorder in recorders { body(try recorder.read()) }
+        }
+    }
+
+    /// Writes all histories into one file, in place of what it held.
+    func writeHistories(to path: String) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw HistoryFile.Failure(path: path) }
+        defer { close(descriptor) }
+        for recorder in recorders { try recorder.copy(to: descriptor) }
+    }
 
     /// Begins to keep time.
     func start() { _ = loop.schedule(self, at: loop.now + Population.tick) }

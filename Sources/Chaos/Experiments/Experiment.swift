@@ -48,7 +48,8 @@ final class Experiment {
                 number: population.clients.count, user: users[number], token: tokens[number],
                 transport: .webSocket, loop: loop,
                 generator: SeededGenerator(seed: generator.next()),
-                startAt: loop.now + .milliseconds(Int64(number))
+                startAt: loop.now + .milliseconds(Int64(number)),
+                recorder: population.makeRecorder(user: users[number])
             ) { _ in port }
             configure(client)
             population.add(client)
@@ -101,8 +102,7 @@ final class Experiment {
     /// Holds what everybody saw against the log.
     func verify() throws -> Verifier.Report {
         for client in population.clients { client.markLevel() }
-        return Verifier.verify(
-            population.clients.map(\.history), log: try LogTable.read(path: cluster.databasePath))
+        return try population.verify(against: try LogTable.read(path: cluster.databasePath))
     }
 
     /// `p50 1.2 ms, p99 8.0 ms, max 20.1 ms` of the samples in a stretch of time.

@@ -33,6 +33,8 @@ struct Fault: Hashable, Sendable {
         case double
         /// The disk under the chat database is full.
         case diskFull = "disk-full"
+        /// Nothing of the chat database can be written.
+        case readOnly = "read-only"
         /// The wall clock of one instance jumps, later back.
         case clock
         /// AuthService is killed.
@@ -130,7 +132,7 @@ struct FaultPlan: Hashable, Sendable {
             fault.fraction = Double(number(5...20)) / 100
             fault.lasts = number(2000...5000)
         case .double: fault.lasts = number(1000...4000)
-        case .diskFull: fault.lasts = number(1000...4000)
+        case .diskFull, .readOnly: fault.lasts = number(1000...4000)
         case .clock:
             fault.instance = Int(number(0...1))
             fault.lasts = number(1000...6000)
@@ -151,7 +153,7 @@ struct FaultPlan: Hashable, Sendable {
         case .redisRestart, .redisPause, .redisLinks, .redisBuffers: [.redis]
         case .cut, .freeze: []
         case .delay, .stall, .double: [.network]
-        case .diskFull: [.disk]
+        case .diskFull, .readOnly: [.disk]
         case .clock: [.clock(fault.instance)]
         case .authDown: [.auth]
         }

@@ -33,6 +33,7 @@ final class Injector: Sendable {
         Fault.Kind.allCases.filter { kind in
             switch kind {
             case .diskFull: cluster.hasOwnDisk
+            case .readOnly: cluster.canBeReadOnly
             case .clock: cluster.hasFakeClock
             case .redisRestart, .redisPause, .redisLinks, .redisBuffers: cluster.redis != nil
             default: true
@@ -100,6 +101,7 @@ final class Injector: Sendable {
         case (.diskFull, let isEnd):
             isDiskFull.store(!isEnd, ordering: .relaxed)
             if isEnd { cluster.freeDisk() } else { cluster.fillDisk() }
+        case (.readOnly, let isEnd): cluster.setReadOnly(!isEnd)
         case (.clock, let isEnd):
             try cluster.setClock(fault.instance, offsetSeconds: isEnd ? 0 : fault.amount)
         case (.authDown, false): cluster.killAuth()

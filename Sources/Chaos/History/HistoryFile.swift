@@ -2,58 +2,47 @@
 internal import Glibc
 internal import JSON
 
-/// Histories as text, a JSON array a line, so that a run can be verified again, or looked at by hand.
+/// Histories as text, a JSON array a line: `["client",number,user]`, then that client's steps. So a run
+/// can be verified again, or looked at by hand.
 enum HistoryFile {
-    /// What is wrong with a line.
+    /// What is wrong with a file or a line.
     struct Failure: Error, CustomStringConvertible {
         let description: String
+
+        init(_ description: String) { self.description = description }
+
+        init(path: String) { description = "\(path): \(String(cString: strerror(errno)))" }
     }
 
-    /// Writes histories: a line `["client",number,user]`, then that client's steps.
-    static func write(_ histories: [ClientHistory], to path: String) throws {
-        guard let file = fopen(path, "we") else {
-            throw Failure(description: "\(path): errno \(errno)")
-        }
-        var isWritten = true
-        for history in histories {
-            let head: JSONValue = [
-                "client", .int(Int64(history.client)), .string(history.user),
-            ]
-            for line in [head] + history.steps.map(encode) {
-                let bytes = line.bytes + [UInt8(ascii: "\n")]
-                isWritten = isWritten && fwrite(bytes, 1, bytes.count, file) == bytes.count
-            }
-        }
-        guard fclose(file) == 0, isWritten else {
-            throw Failure(description: "\(path): errno \(errno)")
-        }
+    /// The line that a client's steps follow.
+    static func head(client: Int, user: String) -> JSONValue {
+        ["client", .int(Int64(client)), .string(user)]
     }
 
-    /// Reads what `write` wrote.
-    static func read(_ path: String) throws -> [ClientHistory] {
-        guard let file = fopen(path, "re") else {
-            throw Failure(description: "\(path): errno \(errno)")
-        }
+    /// Reads a file, a client at a time, however many there are.
+    static func forEach(_ path: String, _ body: (ClientHistory) throws -> Void) throws {
+        guard let file = fopen(path, "re") else { throw Failure(path: path) }
         defer { fclose(file) }
-        var histories: [ClientHistory] = []
+        var history: ClientHistory?
         var line: UnsafeMutablePointer<CChar>?
         var capacity = 0
         defer { free(line) }
         while true {
             let count = getline(&line, &capacity, file)
-            guard count > 0, let line else { return histories }
+            guard count > 0, let line else { break }
             let bytes = UnsafeRawBufferPointer(start: line, count: count - 1)
             let value = try JSONValue(parsing: Array(bytes))
             if value.array?.first?.string == "client", let fields = value.array, fields.count == 3 {
-                histories.append(
-                    ClientHistory(
-                        client: Int(fields[1].int ?? 0), user: fields[2].string ?? ""))
-            } else if let step = decode(value), !histories.isEmpty {
-                histories[histories.count - 1].steps.append(step)
+                if let history { try body(history) }
+                history = ClientHistory(
+                    client: Int(fields[1].int ?? 0), user: fields[2].string ?? "")
+            } else if let step = decode(value), history != nil {
+                history?.steps.append(step)
             } else {
-                throw Failure(description: "\(path): no step: \(value.text)")
+                throw Failure("\(path): no step: \(value.text)")
             }
         }
+        if let history { try body(history) }
     }
 
     static func encode(_ step: HistoryStep) -> JSONValue {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-/// Holds what clients saw against what the log has. Pure: histories and rows in, complaints out.
+/// Holds what clients saw against what the log has. Pure: histories and rows in, complaints out. In
+/// memory are the log's rows, the sends, and one client's history at a time.
 ///
 /// | promise | checked by |
 /// |---|---|
@@ -45,23 +46,35 @@ struct Verifier {
         var isClean: Bool { complaintCount == 0 }
     }
 
-    /// Checks everything.
-    /// - Parameters:
-    ///   - log: in the order of `seq`.
-    ///   - isComplete: whether the histories are of everybody who sent.
+    /// Checks everything, of histories that are all in memory.
     static func verify(
         _ histories: [ClientHistory], log: [LogRow], isComplete: Bool = true
     ) -> Report {
+        verify(log: log, isComplete: isComplete) { histories.forEach($0) }
+    }
+
+    /// Checks everything. Needs one history at a time, the log, and of all sends what was asked and
+    /// answered.
+    /// - Parameters:
+    ///   - log: in the order of `seq`.
+    ///   - isComplete: whether the histories are of everybody who sent.
+    ///   - forEach: calls its body with each history once.
+    static func verify(
+        log: [LogRow], isComplete: Bool = true,
+        _ forEach: (_ body: (ClientHistory) -> Void) throws -> Void
+    ) rethrows -> Report {
         var report = Report()
         report.rows = log.count
-        report.clients = histories.count
         let index = LogIndex(log)
         checkLog(log, &report)
-        checkSends(histories, log, index, isComplete, &report)
-        for history in histories {
+        var sends: [SendKey: Send] = [:]
+        try forEach { history in
+            report.clients += 1
+            note(history, in: &sends, &report)
             var check = ClientCheck(history, index)
             check.run(&report)
         }
+        checkSends(sends, log, isComplete, &report)
         return report
     }
 
@@ -108,38 +121,40 @@ struct Verifier {
         var answer: SendAnswer?
     }
 
-    private static func checkSends(
-        _ histories: [ClientHistory], _ log: [LogRow], _ index: LogIndex, _ isComplete: Bool,
-        _ report: inout Report
+    /// Takes in what one client sent and was told of it.
+    private static func note(
+        _ history: ClientHistory, in sends: inout [SendKey: Send], _ report: inout Report
     ) {
-        var sends: [SendKey: Send] = [:]
-        for history in histories {
-            for step in history.steps {
-                switch step {
-                case .sent(let id, let room, let text):
-                    let key = SendKey(user: history.user, clientID: id)
-                    sends[key, default: Send(room: room, text: text)].attempts += 1
-                    report.attempts += 1
-                case .refused(let id, _):
-                    sends[SendKey(user: history.user, clientID: id)]?.refusals += 1
-                case .acked(let id, let answer):
-                    let key = SendKey(user: history.user, clientID: id)
-                    report.acks += 1
-                    guard let send = sends[key] else {
-                        report.complain("client \(history.client): an ack for \(id), never sent")
-                        continue
-                    }
-                    if let first = send.answer {
-                        report.repeatedAcks += 1
-                        if first != answer {
-                            report.complain("\(id): acknowledged as \(first), then as \(answer)")
-                        }
-                    }
-                    sends[key]?.answer = answer
-                default: break
+        for step in history.steps {
+            switch step {
+            case .sent(let id, let room, let text):
+                let key = SendKey(user: history.user, clientID: id)
+                sends[key, default: Send(room: room, text: text)].attempts += 1
+                report.attempts += 1
+            case .refused(let id, _):
+                sends[SendKey(user: history.user, clientID: id)]?.refusals += 1
+            case .acked(let id, let answer):
+                let key = SendKey(user: history.user, clientID: id)
+                report.acks += 1
+                guard let send = sends[key] else {
+                    report.complain("client \(history.client): an ack for \(id), never sent")
+                    continue
                 }
+                if let first = send.answer {
+                    report.repeatedAcks += 1
+                    if first != answer {
+                        report.complain("\(id): acknowledged as \(first), then as \(answer)")
+                    }
+                }
+                sends[key]?.answer = answer
+            default: break
             }
         }
+    }
+
+    private static func checkSends(
+        _ sends: [SendKey: Send], _ log: [LogRow], _ isComplete: Bool, _ report: inout Report
+    ) {
         report.sends = sends.count
         var stored: [SendKey: LogRow] = [:]
         for row in log {
