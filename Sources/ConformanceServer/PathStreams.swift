@@ -14,6 +14,7 @@ final class PathStreams: StreamHandler {
     }
 
     func turnEnds() { for handler in handlers { handler.turnEnds() } }
+    func turnSent() { for handler in handlers { handler.turnSent() } }
     func drain() { for handler in handlers { handler.drain() } }
     func end() { for handler in handlers { handler.end() } }
 }

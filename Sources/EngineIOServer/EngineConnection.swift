@@ -20,24 +20,6 @@ package protocol EngineDelegate: AnyObject {
     func closed()
 }
 
-/// One Engine.IO packet inside WebSocket frames that are complete already.
-package struct FramedPacket: Sendable {
-    /// The frame's payload: a text packet with its type, or a binary message.
-    package var payload: Range<Int>
-    package var isBinary: Bool
-
-    package init(payload: Range<Int>, isBinary: Bool) {
-        self.payload = payload
-        self.isBinary = isBinary
-    }
-
-    /// The packet where its frame lies that many bytes further on.
-    package func moved(by offset: Int) -> FramedPacket {
-        FramedPacket(
-            payload: payload.lowerBound + offset..<payload.upperBound + offset, isBinary: isBinary)
-    }
-}
-
 /// One Engine.IO session on its loop: performs what `EngineSession` says on the transport that is
 /// current, and moves what waits from polling to WebSocket when the client upgrades.
 package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker {
@@ -173,26 +155,47 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
 
     /// Sends messages that are encoded already: on WebSocket their frames as they lie, on polling the
     /// packets inside.
-    /// - Parameters:
-    ///   - frames: complete WebSocket frames end to end.
-    ///   - packets: what each frame carries.
-    package func send(frames: SharedBytes, range: Range<Int>, packets: some Sequence<FramedPacket>)
-    {
+    /// - Parameter message: the first that is sent.
+    package func send(_ batch: FrameBatch, from message: Int = 0) {
         guard !isClosed else { return }
         if let channel {
-            channel.send(frames: frames, range)
+            channel.send(frames: batch.frames, batch.range(from: message))
         } else {
-            let bytes = frames.bytes
-            for packet in packets {
-                let payload = bytes.span.extracting(packet.payload)
-                if packet.isBinary {
-                    queue.append(binary: payload)
-                } else {
-                    queue.append(text: payload)
-                }
-            }
-            becomeReady()
+            poll(batch, from: message)
         }
+    }
+
+    /// The same where nothing more is to be sent in this turn: at once where nothing waits before it.
+    package func sendNow(_ batch: FrameBatch, from message: Int = 0) {
+        guard !isClosed else { return }
+        if let channel {
+            channel.sendNow(frames: batch.frames, batch.range(from: message))
+        } else {
+            poll(batch, from: message)
+        }
+    }
+
+    /// The same for several batches, which go to the kernel in one piece.
+    package func sendNow(_ batches: [FrameBatch]) {
+        guard !isClosed else { return }
+        if let channel {
+            channel.sendNow(frames: batches.map(\.frames))
+        } else {
+            for batch in batches { poll(batch, from: 0) }
+        }
+    }
+
+    private func poll(_ batch: FrameBatch, from message: Int) {
+        let bytes = batch.frames.bytes
+        for packet in batch.packets(from: message) {
+            let payload = bytes.span.extracting(packet.payload)
+            if packet.isBinary {
+                queue.append(binary: payload)
+            } else {
+                queue.append(text: payload)
+            }
+        }
+        becomeReady()
     }
 
     /// Has the delegate told, once, when the transport has taken everything that waits now.

@@ -104,22 +104,18 @@ package final class EngineServer: StreamHandler {
     private var readyPolls: [EngineConnection] = []
     private var lastQuery = ""
     private let accepted: (EngineConnection, HTTPRequest) -> any EngineDelegate
-    private let endOfTurn: () -> Void
     private var isDraining = false
 
     /// - Parameters:
     ///   - accepted: makes the delegate of a new session, with the request that opens it; called
     ///     before anything arrives.
-    ///   - endOfTurn: called before polls are answered: where broadcasts are laid out.
     package init(
         _ configuration: EngineServerConfiguration, on server: LoopServer,
-        accepted: @escaping (EngineConnection, HTTPRequest) -> any EngineDelegate,
-        endOfTurn: @escaping () -> Void = {}
+        accepted: @escaping (EngineConnection, HTTPRequest) -> any EngineDelegate
     ) {
         self.configuration = configuration
         self.server = server
         self.accepted = accepted
-        self.endOfTurn = endOfTurn
     }
 
     /// Sessions open on this loop.
@@ -177,7 +173,6 @@ package final class EngineServer: StreamHandler {
     }
 
     package func turnEnds() {
-        endOfTurn()
         guard !readyPolls.isEmpty else { return }
         let ready = readyPolls
         readyPolls.removeAll(keepingCapacity: true)

@@ -19,6 +19,7 @@ package final class ChatStreams: StreamHandler {
     package func accept(_ exchange: Exchange) { sockets.accept(exchange) }
     package func bodyTooLarge(query: String) { sockets.bodyTooLarge(query: query) }
     package func turnEnds() { sockets.turnEnds() }
+    package func turnSent() { sockets.turnSent() }
     package func drain() { sockets.drain() }
     package func end() { sockets.end() }
 }

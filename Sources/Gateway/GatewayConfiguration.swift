@@ -43,6 +43,7 @@ package struct GatewayConfiguration: Sendable {
 
 /// What the gateway counts.
 package struct GatewayMetrics: Sendable {
+    private let registry: MetricsRegistry
     let clients: Gauge
     let requests: Counter
     let refusals: Counter
@@ -53,7 +54,16 @@ package struct GatewayMetrics: Sendable {
     let pulls: Counter
     let gaps: Counter
 
+    /// How long a loop gathers publications now.
+    func flushWindow(loop: Int) -> Gauge {
+        registry.gauge(
+            "chat_flush_window_microseconds",
+            help: "From the beginning of a loop's last flush to the earliest next; 0 with slack.",
+            labels: ["loop": "\(loop)"])
+    }
+
     package init(_ registry: MetricsRegistry) {
+        self.registry = registry
         clients = registry.gauge("chat_clients", help: "Socket.IO clients signed in now.")
         requests = registry.counter("chat_requests_total", help: "Events received from clients.")
         refusals = registry.counter("chat_refusals_total", help: "Requests answered with an error.")

@@ -62,7 +62,11 @@ final class LoopChat {
             return ChatClient(socket: socket, chat: chat)
         }
         chat = self
-        sockets.endOfTurn = { [unowned self] in endTurn() }
+        let window = gateway.metrics.flushWindow(loop: loop.index)
+        sockets.flushed = { [unowned sockets, metrics = gateway.metrics] deliveries in
+            metrics.deliveries.increment(by: deliveries)
+            window.set(Int(sockets.window.length.nanoseconds / 1000))
+        }
     }
 
     var now: Instant { loop.now }
@@ -184,11 +188,6 @@ final class LoopChat {
     }
 
     // MARK: Fan-out
-
-    private func endTurn() {
-        let deliveries = namespace.endTurn()
-        if deliveries > 0 { gateway.metrics.deliveries.increment(by: deliveries) }
-    }
 
     /// Sends an event outside the log from this loop to all others, and to other instances.
     func publishLive(_ event: LiveEvent) { gateway.publishLive(event) }

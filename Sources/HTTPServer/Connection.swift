@@ -526,9 +526,10 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         }
         let mailboxes = server.server.mailboxes
         guard index < mailboxes.count, let detached = takeApart() else {
-            exchange.isAnswered = false
-            return exchange.respondAndClose(
-                .problem(503, code: "busy", detail: "Try again."))
+            return finish(
+                exchange,
+                with: .problem(
+                    503, code: "busy", detail: "Try again.", fields: ["connection": "close"]))
         }
         let (request, head) = (exchange.request, exchange.head)
         let admission = server.server.admission
@@ -726,6 +727,43 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         guard phase != .closed else { return }
         outbox.append(shared: shared, range)
         markDirty()
+    }
+
+    /// Gives bytes to the kernel without a queue between, where nothing waits before them; what it does
+    /// not take is queued.
+    func sendNow(_ shared: SharedBytes, _ range: Range<Int>) {
+        guard phase == .webSocket else { return }
+        var sent = 0
+        if secure == nil, outbox.isEmpty {
+            sent = shared.bytes.withUnsafeBytes { bytes in
+                clinux_send(
+                    descriptor, bytes.baseAddress.map { $0 + range.lowerBound }, range.count)
+            }
+            if sent == range.count { return }
+            // Why it took nothing is found out, and dealt with, by the flush.
+            sent = max(0, sent)
+        }
+        enqueue(shared: shared, range.lowerBound + sent..<range.upperBound)
+    }
+
+    /// The same for several pieces, gathered for one system call where they are not too long for that.
+    func sendNow(_ pieces: [SharedBytes]) {
+        guard phase == .webSocket else { return }
+        let scratch = server.scratch
+        let total = pieces.reduce(0) { $0 + $1.bytes.count }
+        guard secure == nil, outbox.isEmpty, total <= scratch.count, pieces.count > 1 else {
+            for piece in pieces { enqueue(shared: piece, 0..<piece.bytes.count) }
+            return
+        }
+        var filled = 0
+        for piece in pieces {
+            piece.bytes.withUnsafeBytes { bytes in
+                UnsafeMutableRawBufferPointer(rebasing: scratch[filled...]).copyMemory(from: bytes)
+                filled += bytes.count
+            }
+        }
+        let sent = max(0, clinux_send(descriptor, scratch.baseAddress, filled))
+        if sent < filled { enqueue(Array(scratch[sent..<filled])) }
     }
 
     func markDirty() {

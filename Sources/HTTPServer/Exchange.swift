@@ -11,8 +11,9 @@ package final class Exchange {
     package let head: RequestHead
     /// Called once when the client goes away before the answer. Set by whoever keeps the exchange.
     package var onAbort: (() -> Void)?
-    weak var connection: Connection?
-    var isAnswered = false
+    /// Nil once answered, or when the client has gone: until then each holds the other.
+    private(set) var connection: Connection?
+    var isAnswered = false { didSet { if isAnswered { connection = nil } } }
     /// Whether it was given to another process that did not take it: it is to be answered here.
     package let isReturned: Bool
 
@@ -26,14 +27,14 @@ package final class Exchange {
     }
 
     /// Whether an answer would still reach the client.
-    package var isOpen: Bool { !isAnswered && connection != nil }
+    package var isOpen: Bool { !isAnswered }
 
     /// Sends the answer and lets the connection go on to its next request.
     package func respond(_ response: HTTPResponse) {
-        guard !isAnswered else { return }
+        guard !isAnswered, let connection else { return }
         isAnswered = true
         onAbort = nil
-        connection?.finish(self, with: response)
+        connection.finish(self, with: response)
     }
 
     /// Answers and ends the connection, whatever the client wished.

@@ -20,6 +20,8 @@ package protocol StreamHandler: AnyObject {
     func bodyTooLarge(query: String)
     /// The loop's turn ends: the last moment to queue output before it is sent.
     func turnEnds()
+    /// What the turn has queued is with the kernel, or waits for its socket.
+    func turnSent()
     /// The server drains: finish, and let clients go over `drainTime` of the configuration.
     func drain()
     /// The loop ends: let everybody go now.
@@ -28,6 +30,7 @@ package protocol StreamHandler: AnyObject {
 
 extension StreamHandler {
     package func bodyTooLarge(query: String) {}
+    package func turnSent() {}
 }
 
 /// The part of a server that lives on one loop: its listener and its connections.
@@ -222,7 +225,7 @@ package final class LoopServer {
     /// Puts somebody at the end of the line: its turn comes in this turn of the loop or a later one.
     package func waitForTurn(_ taker: any TurnTaker) {
         share.wait(taker)
-        loop.turnAgain()
+        loop.wake(at: loop.now)
     }
 
     /// Whether a read that may be dear has to wait in the line.
@@ -240,7 +243,7 @@ package final class LoopServer {
             share.next().takeTurn()
             left -= 1
         } while left > 0 && SystemClock.now().nanoseconds < end
-        if share.waiting > 0 { loop.turnAgain() }
+        if share.waiting > 0 { loop.wake(at: loop.now) }
     }
 
     // MARK: Sending
@@ -265,6 +268,13 @@ package final class LoopServer {
         handshakeSteps = LoopServer.handshakeStepsPerTurn
         serveLine()
         streams?.turnEnds()
+        sendQueued()
+        streams?.turnSent()
+    }
+
+    /// Gives what connections have queued to the kernel now, ahead of the end of the turn: answers before
+    /// a broadcast that takes milliseconds.
+    package func sendQueued() {
         // Flushing may close connections, whose delegates may queue more: until nothing is left.
         while !dirty.isEmpty {
             let batch = dirty

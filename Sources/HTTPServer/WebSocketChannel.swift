@@ -91,6 +91,19 @@ package final class WebSocketChannel {
         connection?.enqueue(shared: frames, range)
     }
 
+    /// The same where nothing more is to be sent in this turn: given to the kernel at once where nothing
+    /// waits before it.
+    package func sendNow(frames: SharedBytes, _ range: Range<Int>) {
+        guard isOpen else { return }
+        connection?.sendNow(frames, range)
+    }
+
+    /// The same for several pieces, copied together for one system call.
+    package func sendNow(frames: [SharedBytes]) {
+        guard isOpen else { return }
+        connection?.sendNow(frames)
+    }
+
     /// Queues frames made for this channel alone, header included.
     package func send(frames: [UInt8]) {
         guard isOpen else { return }

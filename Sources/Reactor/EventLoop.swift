@@ -55,6 +55,8 @@ package final class EventLoop {
     package private(set) var now: Instant
     /// Called at the end of each turn, before sleeping: where queued output is sent.
     package var beforeSleep: (() -> Void)?
+    /// When the next turn begins at the latest.
+    private var wakeUp = Instant.distantFuture
     /// What the layers above keep for this loop.
     package var attachment: AnyObject?
 
@@ -65,7 +67,6 @@ package final class EventLoop {
     private var wheel: TimerWheel<any TimerTarget>
     private var letters: [Mailbox.Letter] = []
     private var isRunning = true
-    private var hasWork = false
     private let thread: pthread_t
     /// Where reads go: one buffer for all connections, since only one is read at a time.
     package let readBuffer: UnsafeMutableRawBufferPointer
@@ -156,8 +157,9 @@ package final class EventLoop {
     /// Forgets a timer; harmless when it has fired.
     package func cancel(_ timer: TimerID) { wheel.cancel(timer) }
 
-    /// Has the next turn begin at once: something of this one is left over.
-    package func turnAgain() { hasWork = true }
+    /// Has the next turn begin at `instant` at the latest (1 ms coarse), or at once when that is over, for
+    /// work that this one has left: finer than a timer, and gone with that turn.
+    package func wake(at instant: Instant) { wakeUp = min(wakeUp, instant) }
 
     /// Ends `run` after this turn.
     package func stop() { isRunning = false }
@@ -169,11 +171,10 @@ package final class EventLoop {
         let events = UnsafeMutablePointer<clinux_event>.allocate(capacity: capacity)
         defer { events.deallocate() }
         while isRunning {
-            let count = clinux_epoll_wait(
-                epoll, events, Int32(capacity), hasWork ? 0 : timeout())
-            hasWork = false
+            let count = clinux_epoll_wait(epoll, events, Int32(capacity), timeout())
             precondition(count >= 0, "epoll_wait on our own set")
             now = SystemClock.now()
+            wakeUp = .distantFuture
             for target in wheel.advance(to: now) { target.timerFired(now: now) }
             var hasMail = false
             for index in 0..<Int(count) {
@@ -207,7 +208,8 @@ package final class EventLoop {
     }
 
     private func timeout() -> Int32 {
-        guard let wake = wheel.nextWake() else { return -1 }
+        let wake = min(wakeUp, wheel.nextWake() ?? .distantFuture)
+        guard wake != .distantFuture else { return -1 }
         let left = (wake - SystemClock.now()).nanoseconds
         return left <= 0 ? 0 : Int32(min(left / 1_000_000 + 1, 60_000))
     }

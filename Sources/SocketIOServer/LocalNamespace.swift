@@ -21,10 +21,13 @@ package final class LocalNamespace {
 
     package private(set) var sockets: [Socket] = []
     private var rooms: [String: Room] = [:]
-    /// Rooms with publications in the turn under way.
+    /// Rooms with publications that have not been sent.
     private var dirtyRooms: [Room] = []
-    /// Sockets with publications in the turn under way.
+    /// Sockets with publications of their own, or of a room they have left, that have not been sent.
     private var touchedSockets: [Socket] = []
+    private var awaitsFlush = false
+    /// Where the publications of a socket in several rooms are brought into order.
+    var gathered: [Publication] = []
     private var lastAckID = 0
 
     init(
@@ -106,28 +109,44 @@ package final class LocalNamespace {
         if room.isEmpty, room.publications.isEmpty { rooms[room.id] = nil }
     }
 
-    // MARK: The turn's publications
+    // MARK: Publications
 
-    /// Publishes in a room at the end of the turn: its publications of one turn are laid end to end
-    /// once, and each member gets them in one piece. Members of several rooms get those of all in
-    /// their order.
+    /// Publishes in a room at the end of the flush window: its publications of one window are laid end
+    /// to end once, and each member gets them in one piece. Members of several rooms get those of all
+    /// in their order.
     package func publish(_ publication: Publication, in id: String) {
         guard let room = rooms[id], !room.isEmpty else { return }
-        if room.append(publication) { dirtyRooms.append(room) }
+        if room.append(publication) {
+            dirtyRooms.append(room)
+            awaitFlush()
+        }
     }
 
-    func touched(_ socket: Socket) { touchedSockets.append(socket) }
+    func touched(_ socket: Socket) {
+        touchedSockets.append(socket)
+        awaitFlush()
+    }
 
-    /// Sends the turn's publications: each socket with something waiting gets one write.
-    /// - Returns: how many were queued, counted by publication and receiver.
-    package func endTurn() -> Int {
-        guard !dirtyRooms.isEmpty || !touchedSockets.isEmpty else { return 0 }
+    private func awaitFlush() {
+        guard !awaitsFlush else { return }
+        awaitsFlush = true
+        server.awaits(self)
+    }
+
+    /// Whether what was published goes to more than so many.
+    func hasAudience(over count: Int) -> Bool {
+        touchedSockets.count > count || dirtyRooms.contains { $0.count > count }
+    }
+
+    /// Sends what was published: each socket with something waiting gets one write.
+    func flush(_ sent: inout LoopSockets.Flush) {
         let dirty = dirtyRooms
         dirtyRooms.removeAll(keepingCapacity: true)
-        var deliveries = 0
-        for room in dirty { deliveries += room.members.count * room.publications.count }
+        for room in dirty { sent.frames += room.members.count * room.publications.count }
         if dirty.count == 1, touchedSockets.isEmpty {
             let room = dirty[0]
+            sent.receivers += room.count
+            awaitsFlush = false
             // A handler may end its socket, and with it change the list under way: a copy is walked.
             for member in room.members where member.first < room.publications.count {
                 member.socket.flush(room, first: member.first)
@@ -140,13 +159,14 @@ package final class LocalNamespace {
             }
             var touched: [Socket] = []
             swap(&touched, &touchedSockets)
-            for socket in touched { socket.flushTurn() }
+            sent.receivers += touched.count
+            awaitsFlush = false
+            for socket in touched { socket.flushWindow() }
         }
         for room in dirty {
-            room.endTurn()
+            room.endWindow()
             release(room)
         }
-        return deliveries
     }
 
     // MARK: Events at once

@@ -28,23 +28,31 @@ package struct SocketServerConfiguration: Sendable {
 package final class LoopSockets: StreamHandler {
     package let configuration: SocketServerConfiguration
     package let loop: EventLoop
-    /// Called at the end of each turn, before anything is sent.
-    package var endOfTurn: () -> Void = {}
+    /// Called after each flush of what was published in rooms, with the number of deliveries: counted by
+    /// publication and receiver.
+    package var flushed: (_ deliveries: Int) -> Void = { _ in }
+    /// How long publications are gathered now.
+    package private(set) var window = FlushWindow()
+    private let server: LoopServer
     private var engine: EngineServer?
     private var namespaces: [String: LocalNamespace] = [:]
+    /// Namespaces with publications that have not been sent.
+    private var waiting: [LocalNamespace] = []
+    /// The flush whose output is on its way to the kernel.
+    private var underWay: (start: Instant, sent: Flush)?
 
     /// Made on the loop's own thread.
     package init(_ configuration: SocketServerConfiguration, on server: LoopServer) {
         self.configuration = configuration
         loop = server.loop
+        self.server = server
         engine = EngineServer(
             configuration.engine, on: server,
             accepted: { [unowned self] connection, request in
                 SocketConnection(
                     engine: connection, server: self,
                     handshake: configuration.keepsHandshake ? request : nil)
-            },
-            endOfTurn: { [unowned self] in endOfTurn() })
+            })
     }
 
     var now: Instant { loop.now }
@@ -70,12 +78,54 @@ package final class LoopSockets: StreamHandler {
     /// Engine.IO sessions open on this loop.
     package var sessionCount: Int { engine?.sessionCount ?? 0 }
 
+    // MARK: Publications
+
+    /// What a flush has handed to connections.
+    struct Flush {
+        var frames = 0
+        var receivers = 0
+    }
+
+    /// Notes that a namespace has publications to be sent.
+    func awaits(_ namespace: LocalNamespace) { waiting.append(namespace) }
+
+    /// Receivers up to which a flush costs less than a second system call for those who get an answer
+    /// in the same turn.
+    private static let smallAudience = 16
+
+    private func flush() {
+        guard !waiting.isEmpty else { return }
+        let start = SystemClock.now()
+        if let end = window.wait(at: start) { return loop.wake(at: end) }
+        let namespaces = waiting
+        waiting.removeAll(keepingCapacity: true)
+        if namespaces.contains(where: { $0.hasAudience(over: LoopSockets.smallAudience) }) {
+            server.sendQueued()
+        }
+        var sent = Flush()
+        for namespace in namespaces { namespace.flush(&sent) }
+        underWay = (start, sent)
+        flushed(sent.frames)
+    }
+
     // MARK: StreamHandler
 
     package func claims(path: String) -> Bool { engine?.claims(path: path) ?? false }
     package func accept(_ exchange: Exchange) { engine?.accept(exchange) }
     package func bodyTooLarge(query: String) { engine?.bodyTooLarge(query: query) }
-    package func turnEnds() { engine?.turnEnds() }
+
+    package func turnEnds() {
+        flush()
+        engine?.turnEnds()
+    }
+
+    package func turnSent() {
+        guard let (start, sent) = underWay else { return }
+        underWay = nil
+        window.flushed(
+            from: start, to: SystemClock.now(), frames: sent.frames, receivers: sent.receivers)
+    }
+
     package func drain() { engine?.drain() }
     package func end() { engine?.end() }
 }

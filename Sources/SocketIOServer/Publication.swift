@@ -18,23 +18,10 @@ internal import WebSocket
 package final class Publication: Sendable {
     /// Where it stands among the publications of its namespace; 0 for what has no place in the order.
     package let order: Int64
-    private let plain: Encoded
-    private let offset: Encoded?
+    private let plain: FrameBatch
+    private let offset: FrameBatch?
     /// Made when somebody takes them: without the offset, and with it.
-    private let deflated = Locked<(plain: Encoded?, offset: Encoded?)>((nil, nil))
-
-    struct Encoded: Sendable {
-        let frames: SharedBytes
-        /// The text packet inside the first frame, Engine.IO type included: what a poll carries.
-        let packet: Range<Int>
-        /// The binary messages inside the frames behind it.
-        let attachments: [Range<Int>]
-
-        var packets: some Sequence<FramedPacket> {
-            [FramedPacket(payload: packet, isBinary: false)]
-                + attachments.map { FramedPacket(payload: $0, isBinary: true) }
-        }
-    }
+    private let deflated = Locked<(plain: FrameBatch?, offset: FrameBatch?)>((nil, nil))
 
     /// An event of the main namespace with one JSON argument.
     ///
@@ -93,13 +80,13 @@ package final class Publication: Sendable {
     ///   once for each way to keep offsets.
     func encoded(
         for receiver: ReceiverClass, deflate: (Span<UInt8>) -> [UInt8]?
-    ) -> Encoded {
+    ) -> FrameBatch {
         let keepsOffset = receiver.keepsOffset && offset != nil
         let whole = keepsOffset ? offset ?? plain : plain
         guard receiver.takesDeflated else { return whole }
         return deflated.withLock { known in
             if let made = keepsOffset ? known.offset : known.plain { return made }
-            let made = whole.deflated(by: deflate)
+            let made = Publication.deflated(whole, by: deflate)
             if keepsOffset { known.offset = made } else { known.plain = made }
             return made
         }
@@ -107,7 +94,7 @@ package final class Publication: Sendable {
 
     private static func encode(
         attachments: [[UInt8]] = [], _ write: (inout [UInt8]) -> Void
-    ) -> Encoded {
+    ) -> FrameBatch {
         var packet: [UInt8] = []
         packet.reserveCapacity(512)
         packet.append(EnginePacketType.message.rawValue)
@@ -115,15 +102,42 @@ package final class Publication: Sendable {
         var frames: [UInt8] = []
         frames.reserveCapacity(packet.count + 10 + attachments.reduce(0) { $0 + $1.count + 10 })
         FrameWriter.writeHeader(opcode: .text, length: packet.count, into: &frames)
-        let text = frames.count..<frames.count + packet.count
+        var packets = [
+            FramedPacket(
+                payload: frames.count..<frames.count + packet.count, isBinary: false)
+        ]
         frames.append(contentsOf: packet)
-        var binaries: [Range<Int>] = []
         for attachment in attachments {
             FrameWriter.writeHeader(opcode: .binary, length: attachment.count, into: &frames)
-            binaries.append(frames.count..<frames.count + attachment.count)
+            let payload = frames.count..<frames.count + attachment.count
+            packets.append(FramedPacket(payload: payload, isBinary: true))
             frames.append(contentsOf: attachment)
         }
-        return Encoded(frames: SharedBytes(frames), packet: text, attachments: binaries)
+        return FrameBatch(frames: frames, packets: packets)
+    }
+
+    /// The same message with its text compressed. Attachments stay as they are: what is sent as binary
+    /// is mostly compressed already.
+    private static func deflated(
+        _ whole: FrameBatch, by deflate: (Span<UInt8>) -> [UInt8]?
+    ) -> FrameBatch {
+        let frames = whole.frames.bytes
+        let text = whole.packets[0].payload
+        guard let compressed = deflate(frames.span.extracting(text)) else { return whole }
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(compressed.count + 10 + frames.count - text.upperBound)
+        FrameWriter.writeHeader(opcode: .text, length: compressed.count, rsv1: true, into: &bytes)
+        let payload = bytes.count..<bytes.count + compressed.count
+        bytes.append(contentsOf: compressed)
+        let moved = bytes.count - text.upperBound
+        bytes.append(contentsOf: frames[text.upperBound...])
+        let attachments = whole.packets.dropFirst().map { packet in
+            FramedPacket(
+                payload: packet.payload.lowerBound + moved..<packet.payload.upperBound + moved,
+                isBinary: true)
+        }
+        return FrameBatch(
+            frames: bytes, packets: [FramedPacket(payload: payload, isBinary: false)] + attachments)
     }
 
     /// Appends an EVENT of the main namespace with one JSON argument, and the offset behind it where
@@ -150,24 +164,4 @@ package final class Publication: Sendable {
 struct ReceiverClass: Hashable, Sendable {
     let keepsOffset: Bool
     let takesDeflated: Bool
-}
-
-extension Publication.Encoded {
-    /// The same with its text compressed. Attachments stay as they are: what is sent as binary is
-    /// mostly compressed already.
-    fileprivate func deflated(by deflate: (Span<UInt8>) -> [UInt8]?) -> Publication.Encoded {
-        let whole = frames.bytes
-        let message = whole.span.extracting(packet)
-        guard let text = deflate(message) else { return self }
-        var bytes: [UInt8] = []
-        bytes.reserveCapacity(text.count + 10 + frames.bytes.count - packet.upperBound)
-        FrameWriter.writeHeader(opcode: .text, length: text.count, rsv1: true, into: &bytes)
-        let payload = bytes.count..<bytes.count + text.count
-        bytes.append(contentsOf: text)
-        let moved = bytes.count - packet.upperBound
-        bytes.append(contentsOf: frames.bytes[packet.upperBound...])
-        return Publication.Encoded(
-            frames: SharedBytes(bytes), packet: payload,
-            attachments: attachments.map { $0.lowerBound + moved..<$0.upperBound + moved })
-    }
 }

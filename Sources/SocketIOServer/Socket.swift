@@ -18,7 +18,7 @@ package final class Socket {
 
     /// What becomes of publications in the socket's rooms.
     package enum Delivery: Sendable {
-        /// They are sent at the end of each turn.
+        /// They are sent at the end of each flush window.
         case live
         /// They are not for this socket now: its handler reads them from elsewhere.
         case dropped
@@ -51,8 +51,8 @@ package final class Socket {
     package var keepsOffset = false
     /// When the handler wants to be called.
     package var deadline = Instant.distantFuture { didSet { connection?.rearm() } }
-    /// Publications up to this place have come another way, and are left out of the next turn that
-    /// brings any; 0 for none.
+    /// Publications up to this place have come another way, and are left out of the next flush that
+    /// has any; 0 for none.
     package var skipThrough: Int64 = 0
 
     var connection: SocketConnection?
@@ -62,9 +62,9 @@ package final class Socket {
     var privateID: String?
 
     private var memberships: [Membership] = []
-    /// Rooms with something for this socket in the turn under way.
+    /// Rooms with something for this socket in the flush under way.
     private var pending: [(room: Room, first: Int)] = []
-    /// Publications of the turn under way that are for this socket alone.
+    /// Publications that wait for the flush and are for this socket alone.
     private var owed: [Publication] = []
     private var isTouched = false
     private var acks: PendingAcks?
@@ -133,13 +133,11 @@ package final class Socket {
         connection?.engine?.send(text: packet)
     }
 
-    /// Sends one publication at once, outside the turn's batches.
+    /// Sends one publication in this turn, outside the rooms' batches.
     package func send(_ publication: Publication) {
         guard phase != .closed else { return }
         guard let engine = connection?.engine else { return }
-        let encoded = publication.encoded(for: receiverClass(engine)) { engine.deflated($0) }
-        engine.send(
-            frames: encoded.frames, range: 0..<encoded.frames.bytes.count, packets: encoded.packets)
+        engine.send(publication.encoded(for: receiverClass(engine)) { engine.deflated($0) })
     }
 
     /// Sends an event to this client; recoverable where the namespace recovers.
@@ -237,14 +235,14 @@ package final class Socket {
         memberships.contains { $0.room.id == room }
     }
 
-    /// Enters a room; what has been published in it before in this turn is not for this socket.
+    /// Enters a room; what waits to be sent in it now is not for this socket.
     package func join(_ room: String) {
         guard phase != .closed, !isMember(of: room) else { return }
         let room = namespace.room(room)
         memberships.append(Membership(room: room, index: room.add(self)))
     }
 
-    /// Leaves a room; what the turn has brought in it so far is still sent.
+    /// Leaves a room; what has been published in it so far is still sent.
     package func leave(_ room: String) {
         guard let place = memberships.firstIndex(where: { $0.room.id == room }) else { return }
         let membership = memberships.remove(at: place)
@@ -269,16 +267,16 @@ package final class Socket {
         owed = []
     }
 
-    // MARK: The turn
+    // MARK: The flush
 
-    /// Puts by a publication for this socket alone, to be sent in its place among the turn's.
+    /// Puts by a publication for this socket alone, to be sent in its place among the rooms'.
     package func owe(_ publication: Publication) {
         guard phase != .closed, delivery != .dropped else { return }
         touch()
         owed.append(publication)
     }
 
-    /// Notes that a room has publications for this socket in this turn.
+    /// Notes that a room has publications for this socket in this flush.
     func touch(_ room: Room, first: Int) {
         touch()
         pending.append((room, first))
@@ -290,69 +288,73 @@ package final class Socket {
         namespace.touched(self)
     }
 
-    /// Sends what the turn brought: by reference when it all came in one room, gathered in order when
+    /// Sends what has been gathered: by reference when it all came in one room, brought into order when
     /// in several, so that the last offset covers all before it.
-    func flushTurn() {
+    func flushWindow() {
         isTouched = false
         if pending.count == 1, owed.isEmpty {
             let (room, first) = pending[0]
             pending.removeAll(keepingCapacity: true)
             return flush(room, first: first)
         }
-        let merged = merge()
-        pending.removeAll(keepingCapacity: true)
-        owed.removeAll(keepingCapacity: false)
-        flush(merged)
-    }
-
-    /// Sends what the turn has brought so far, so that what is sent next comes behind it.
-    package func flushNow() {
-        var merged = owed
-        owed = []
-        for membership in memberships {
-            merged.append(contentsOf: membership.room.takeTurn(ofMember: membership.index))
+        for (room, first) in pending {
+            namespace.gathered.append(contentsOf: room.publications[first...])
         }
-        guard !merged.isEmpty else { return }
-        merged.sort { $0.order < $1.order }
-        flush(merged)
+        pending.removeAll(keepingCapacity: true)
+        flushGathered()
     }
 
-    /// Sends what the turn brought in its only room with anything for this socket.
+    /// Sends what has been gathered so far, so that what is sent next comes behind it.
+    package func flushNow() {
+        for membership in memberships {
+            namespace.gathered.append(
+                contentsOf: membership.room.take(ofMember: membership.index))
+        }
+        flushGathered()
+    }
+
+    /// Sends what was gathered in its only room with anything for this socket.
     func flush(_ room: Room, first: Int) {
         guard delivery == .live, skipThrough == 0 else {
-            return flush(Array(room.publications[first...]))
+            namespace.gathered.append(contentsOf: room.publications[first...])
+            return flushGathered()
         }
         guard let connection, let engine = connection.engine else { return }
-        // What waits now has waited since an earlier turn: the transport is full. This turn is sent
+        // What waits now has waited since an earlier turn: the transport is full. This window is sent
         // nevertheless, so that reading goes on behind it, at one point for all rooms.
         let isFull = engine.queuedBytes > connection.maxQueuedBytes
-        let batch = room.batch(for: receiverClass(engine), by: engine)
-        engine.send(
-            frames: batch.frames,
-            range: batch.bounds[first]..<batch.bounds[batch.bounds.count - 1],
-            packets: batch.packets[batch.firstPackets[first]...])
+        engine.sendNow(room.batch(for: receiverClass(engine), by: engine), from: first)
         if isFull { handler?.fellBehind(self) }
     }
 
-    private func flush(_ publications: [Publication]) {
-        guard delivery == .live else { return }
-        let isFull = queuedBytes > connection?.maxQueuedBytes ?? 0
-        for publication in publications where publication.order > skipThrough {
-            send(publication)
+    /// Sends what stands in the namespace's list, and what is owed, in order.
+    private func flushGathered() {
+        var publications: [Publication] = []
+        swap(&publications, &namespace.gathered)
+        defer {
+            // Goes back emptied, so that the next socket need not make one.
+            publications.removeAll(keepingCapacity: publications.capacity <= 4096)
+            swap(&publications, &namespace.gathered)
         }
+        if !owed.isEmpty {
+            publications.append(contentsOf: owed)
+            owed = []
+        }
+        guard delivery == .live, !publications.isEmpty else { return }
+        publications.sort { $0.order < $1.order }
+        let skipped = skipThrough
         skipThrough = 0
+        guard let connection, let engine = connection.engine else { return }
+        let isFull = engine.queuedBytes > connection.maxQueuedBytes
+        let receiver = receiverClass(engine)
+        engine.sendNow(
+            publications.filter { $0.order > skipped }
+                .map { $0.encoded(for: receiver) { engine.deflated($0) } })
         if isFull { handler?.fellBehind(self) }
     }
 
     private func receiverClass(_ engine: EngineConnection) -> ReceiverClass {
         ReceiverClass(keepsOffset: keepsOffset, takesDeflated: engine.takesDeflated)
-    }
-
-    private func merge() -> [Publication] {
-        var merged = owed
-        for (room, first) in pending { merged.append(contentsOf: room.publications[first...]) }
-        merged.sort { $0.order < $1.order }
-        return merged
     }
 
     // MARK: Acknowledgements

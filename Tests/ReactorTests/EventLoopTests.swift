@@ -57,9 +57,9 @@ import Timing
                     $0 += 1
                     return $0
                 }
-                if turn < 5 { loop.turnAgain() } else { loop.stop() }
+                if turn < 5 { loop.wake(at: loop.now) } else { loop.stop() }
             }
-            loop.turnAgain()
+            loop.wake(at: loop.now)
         }
         #expect(turns.withLock { $0 } == 5)
     }
