@@ -46,7 +46,7 @@ final class SocketServerHarness {
     }
 
     private static func serve(on sockets: LoopSockets, recovery: LocalRecovery?) {
-        let main = sockets.serve("/", recovery: recovery) { socket in
+        sockets.serve("/", recovery: recovery) { socket in
             let namespace = socket.namespace
             return EventTable(socket)
                 .onConnection { $0.emit("welcome") }
@@ -113,7 +113,6 @@ final class SocketServerHarness {
                 .on("away") { _, _ in socket.closeTransport(.goingAway) }
                 .on("5") { _, acknowledge in acknowledge(["five"]) }
         }
-        sockets.endOfTurn = { [unowned main] in _ = main.endTurn() }
         sockets.serve("/guarded") { socket in
             EventTable(socket)
                 .use { table, next in
