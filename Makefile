@@ -8,6 +8,7 @@
 #   make check          format, imports, tidiness, OpenAPI document
 #   make bench          load figures of this machine, printed as a table
 #   make fuzz           each parser's fuzz target for FUZZ_SECONDS (default 60)
+#   make sanitize       all Swift tests under ThreadSanitizer, then under AddressSanitizer and LeakSanitizer
 #   make hostile        hostile peers and waves of connects, while others are measured
 #   make conformance    real JavaScript, Python and browser clients against the running suite
 #   make chaos          break a cluster under 200 clients; CHAOS_SECONDS (300), CHAOS_FAULTS (200), CHAOS_SEED
@@ -24,7 +25,7 @@
 #
 # ARGS is handed on: make run ARGS="--chat-port 4001"
 
-.PHONY: setup run test check bench fuzz hostile conformance chaos chaos-planted ci build release web screenshot secrets \
+.PHONY: setup run test check bench fuzz sanitize hostile conformance chaos chaos-planted ci build release web screenshot secrets \
 	compose-check clean help
 .DEFAULT_GOAL := help
 
@@ -45,6 +46,9 @@ bench:
 
 fuzz:
 	@scripts/fuzz.sh $(ARGS)
+
+sanitize:
+	@scripts/sanitize.sh $(ARGS)
 
 hostile:
 	@scripts/hostile.sh $(ARGS)

@@ -16,8 +16,9 @@ let strict: [SwiftSetting] =
     ]
     // Defects on demand, for the checker to find (scripts/chaos.sh --planted). Never in a release.
     + (Context.environment["PLANTED_BUGS"] == "1" ? [.define("PLANTED_BUGS")] : [])
-    // A lock that ThreadSanitizer can follow (scripts/sanitize.sh).
+    // A lock that ThreadSanitizer can follow, and tests that wait longer (scripts/sanitize.sh).
     + (Context.environment["SANITIZE"] == "thread" ? [.define("TSAN_LOCKS")] : [])
+    + (Context.environment["SANITIZE"] == nil ? [] : [.define("SANITIZED")])
 
 func library(_ name: String, _ dependencies: [Target.Dependency] = []) -> Target {
     .target(name: name, dependencies: dependencies, swiftSettings: strict)

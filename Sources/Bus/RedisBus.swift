@@ -62,7 +62,10 @@ package final class RedisBus: Bus {
                 outgoing.removeAll(keepingCapacity: true)
                 outgoingBytes = 0
             }
-            return Array(outgoing.joined())
+            var all: [UInt8] = []
+            all.reserveCapacity(outgoingBytes)
+            for command in outgoing { all.append(contentsOf: command) }
+            return all
         }
     }
 

@@ -62,6 +62,8 @@
             let isLog: Bool
             /// SQLite's own table of functions, which is never freed.
             let original: UInt
+            /// Our copy of it, which the file has instead until it is closed.
+            let copy: UInt
 
             var methods: UnsafePointer<sqlite3_io_methods> {
                 guard let methods = UnsafePointer<sqlite3_io_methods>(bitPattern: original) else {
@@ -93,14 +95,15 @@
                 guard answer == SQLITE_OK, let file, let original = file.pointee.pMethods else {
                     preconditionFailure("the connection has no such file")
                 }
-                // SAFETY: the copy is never freed, so the file may use it as long as it likes.
+                // SAFETY: freed by `close`, behind which SQLite does not touch the file again.
                 let methods = UnsafeMutablePointer<sqlite3_io_methods>.allocate(capacity: 1)
                 methods.initialize(to: original.pointee)
                 methods.pointee.xWrite = { DiskFaults.write($0, $1, $2, $3) }
                 methods.pointee.xSync = { DiskFaults.sync($0, $1) }
                 methods.pointee.xClose = { DiskFaults.close($0) }
                 let seam = Seam(
-                    disk: disk, isLog: isLog, original: UInt(bitPattern: original))
+                    disk: disk, isLog: isLog, original: UInt(bitPattern: original),
+                    copy: UInt(bitPattern: methods))
                 let place = UInt(bitPattern: file)
                 registry.withLock { $0.seams[place] = seam }
                 file.pointee.pMethods = UnsafePointer(methods)
@@ -155,6 +158,7 @@
             let place = UInt(bitPattern: file)
             registry.withLock { _ = $0.seams.removeValue(forKey: place) }
             file?.pointee.pMethods = seam.methods
+            UnsafeMutablePointer<sqlite3_io_methods>(bitPattern: seam.copy)?.deallocate()
             return seam.methods.pointee.xClose(file)
         }
     }

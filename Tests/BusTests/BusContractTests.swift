@@ -168,12 +168,13 @@ private struct Ground {
         kill(pid, SIGSTOP)
         // Within the three seconds after which the server is given up.
         let megabyte = [UInt8](repeating: 1, count: 1 << 20)
-        for _ in 0..<40 { bus.publish("one", megabyte) }
+        for _ in 0..<60 { bus.publish("one", megabyte) }
         bus.publish("one", [2])
-        #expect((metric("bus_dropped_total", metrics) ?? 0) >= 40 - 16)
+        // Eight may wait, eight may be with the bus's thread, and some are in the kernel's two buffers.
+        #expect((metric("bus_dropped_total", metrics) ?? 0) >= 60 - 16 - 10)
         kill(pid, SIGCONT)
         #expect(eventually { inbox.all.last == [2] })
-        #expect(inbox.all.count < 40)
+        #expect(inbox.all.count <= 16 + 10 + 1)
         bus.stop()
     }
 

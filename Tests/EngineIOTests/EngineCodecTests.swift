@@ -79,18 +79,21 @@ enum PollPacket: Hashable, Sendable {
 
     static func read(_ body: String) -> [PollPacket] { read(Array(body.utf8)) }
 
-    static let bodies: [(String, [PollPacket])] = [
-        ("4hello", [.text(.message, "hello")]),
-        ("2", [.text(.ping, "")]),
-        (
-            "4hello\u{1E}2\u{1E}4world",
-            [.text(.message, "hello"), .text(.ping, ""), .text(.message, "world")]
-        ),
-        ("bAQIDBA==", [.binary([1, 2, 3, 4])]),
-        ("4test\u{1E}bAQIDBA==", [.text(.message, "test"), .binary([1, 2, 3, 4])]),
-        ("b", [.binary([])]),
-        ("4€\u{1E}4bAQ", [.text(.message, "€"), .text(.message, "bAQ")]),
-    ]
+    // Computed: LeakSanitizer takes what only a tagged pointer in a global refers to for lost.
+    static var bodies: [(String, [PollPacket])] {
+        [
+            ("4hello", [.text(.message, "hello")]),
+            ("2", [.text(.ping, "")]),
+            (
+                "4hello\u{1E}2\u{1E}4world",
+                [.text(.message, "hello"), .text(.ping, ""), .text(.message, "world")]
+            ),
+            ("bAQIDBA==", [.binary([1, 2, 3, 4])]),
+            ("4test\u{1E}bAQIDBA==", [.text(.message, "test"), .binary([1, 2, 3, 4])]),
+            ("b", [.binary([])]),
+            ("4€\u{1E}4bAQ", [.text(.message, "€"), .text(.message, "bAQ")]),
+        ]
+    }
 
     @Test(arguments: bodies) func reads(_ body: String, _ packets: [PollPacket]) {
         #expect(Self.read(body) == packets)

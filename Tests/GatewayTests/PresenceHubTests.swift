@@ -47,7 +47,7 @@ private final class DirectBus: Bus {
                     instance: "i\(number)", bus: bus, metrics: MetricsRegistry(), grace: grace)
             }
             for hub in hubs {
-                bus.subscribe(BusChannel.chatPresence) { hub.heard($0) }
+                bus.subscribe(BusChannel.chatPresence) { [weak hub] in hub?.heard($0) }
             }
         }
 
@@ -128,11 +128,11 @@ private final class DirectBus: Bus {
     @Test func anInstanceThatStartsLearnsAll() {
         let bus = DirectBus()
         let old = PresenceHub(instance: "old", bus: bus, metrics: MetricsRegistry())
-        bus.subscribe(BusChannel.chatPresence) { old.heard($0) }
+        bus.subscribe(BusChannel.chatPresence) { [weak old] in old?.heard($0) }
         for number in 0..<1200 { old.joined(user(number)) }
         for count in 1...8 { old.tick(count, now: SystemClock.now()) { _ in } }
         let new = PresenceHub(instance: "new", bus: bus, metrics: MetricsRegistry())
-        bus.subscribe(BusChannel.chatPresence) { new.heard($0) }
+        bus.subscribe(BusChannel.chatPresence) { [weak new] in new?.heard($0) }
         var page = JSONValue.null
         func tickNew(_ count: Int) {
             new.tick(count, now: SystemClock.now()) {

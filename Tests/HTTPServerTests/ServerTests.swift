@@ -2,6 +2,7 @@
 import Glibc
 import HTTP1
 import HTTPServer
+import Locks
 import JSON
 import Metrics
 import Reactor
@@ -201,15 +202,18 @@ final class Running {
     }
 
     @Test func anAnswerMayComeFromAnyThreadAndOnlyOnce() throws {
+        let threads = Locked<[WorkerThread]>([])
+        defer { for thread in threads.withLock({ $0 }) { thread.join() } }
         let running = try Running { router in
             router.on(
                 "GET", "/later",
                 .deferred { _, reply in
-                    _ = WorkerThread(name: "later") {
+                    let later = WorkerThread(name: "later") {
                         usleep(10_000)
                         reply(.text("first"))
                         reply(.text("second"))
                     }
+                    threads.withLock { $0.append(later) }
                 })
             router.on("GET", "/next", .immediate { _ in .text("next") })
         }

@@ -4,14 +4,18 @@ import Testing
 @testable import Instances
 
 @Suite struct InstanceFrameTests {
-    static let frames: [InstanceFrame] = [
-        .hello(number: 255), .beat, .message(channel: "chat:log", payload: [0, 255, 13]),
-        .message(channel: "", payload: []),
-        .connection(PassedRequest(loop: 3, address: "::1", bytes: Array("GET / HTTP/1.1".utf8))),
-        .connection(
-            PassedRequest(loop: 0, address: "", isProxy: true, isSecure: true, bytes: [])),
-        .listenersWanted(host: "127.0.0.1", port: 65_535), .listeners, .takenOver,
-    ]
+    // Computed: LeakSanitizer takes what only a tagged pointer in a global refers to for lost.
+    static var frames: [InstanceFrame] {
+        [
+            .hello(number: 255), .beat, .message(channel: "chat:log", payload: [0, 255, 13]),
+            .message(channel: "", payload: []),
+            .connection(
+                PassedRequest(loop: 3, address: "::1", bytes: Array("GET / HTTP/1.1".utf8))),
+            .connection(
+                PassedRequest(loop: 0, address: "", isProxy: true, isSecure: true, bytes: [])),
+            .listenersWanted(host: "127.0.0.1", port: 65_535), .listeners, .takenOver,
+        ]
+    }
 
     @Test(arguments: frames) func wholeAndCutAnywhere(_ frame: InstanceFrame) throws {
         let bytes = frame.encoded(descriptors: 2)

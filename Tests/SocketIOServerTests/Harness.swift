@@ -115,7 +115,7 @@ final class SocketServerHarness {
         }
         sockets.serve("/guarded") { socket in
             EventTable(socket)
-                .use { table, next in
+                .use { [unowned sockets] table, next in
                     Later.run(on: sockets, after: .milliseconds(10)) {
                         let isWelcome = table.auth?["key"]?.string == "right"
                         next(isWelcome ? nil : .init("wrong key", data: ["code": 42]))

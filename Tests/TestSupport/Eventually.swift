@@ -2,13 +2,24 @@
 internal import Glibc
 internal import Timing
 
+/// How many times longer things may take in this build than in a plain one: a sanitizer looks at
+/// each access to memory. Waits for something to happen are multiplied by it, so that they end in
+/// time where it does not happen, and not before where it does.
+package var patience: Int {
+    #if SANITIZED
+        10
+    #else
+        1
+    #endif
+}
+
 /// Waits until `condition` holds, looking each 5 ms, for at most `timeout` of the monotonic clock. For
 /// what other threads and processes do; a pure test never needs it.
 /// - Returns: whether it held in time, so that the caller can expect it: `#expect(eventually { … })`.
 package func eventually(
     within timeout: Duration = .seconds(10), _ condition: () throws -> Bool
 ) rethrows -> Bool {
-    let deadline = SystemClock.now() + timeout
+    let deadline = SystemClock.now() + timeout * patience
     while true {
         if try condition() { return true }
         if SystemClock.now() > deadline { return false }

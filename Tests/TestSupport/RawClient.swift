@@ -25,7 +25,7 @@ package final class RawClient {
             }
         }
         precondition(result == 0, "connect: \(errno)")
-        var timeout = timeval(tv_sec: 2, tv_usec: 0)
+        var timeout = timeval(tv_sec: 2 * patience, tv_usec: 0)
         setsockopt(
             descriptor, SOL_SOCKET, SO_RCVTIMEO, &timeout, socklen_t(MemoryLayout<timeval>.size))
     }

@@ -184,7 +184,7 @@ package final class WireClient {
     /// The next packet while an answer is owed, which a machine under load may take its time for: nil
     /// ten seconds after the question, or at the end.
     private func answer(since asked: Instant) -> String? {
-        while !hasEnded, SystemClock.now() - asked < .seconds(10) {
+        while !hasEnded, SystemClock.now() - asked < .seconds(10) * patience {
             if let packet = next() { return packet }
         }
         return nil

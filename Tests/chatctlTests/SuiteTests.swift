@@ -216,6 +216,7 @@ struct ChildProcessTests {
         runner.stop()
         for _ in 0..<500 where !runner.hasEnded { usleep(10_000) }
         #expect(runner.hasEnded)
+        runner.join()
         #expect(lines.all.first == "ended with exit code 1; starting again in 200 ms")
         #expect(lines.all.contains { $0.hasPrefix("started again as process ") })
     }

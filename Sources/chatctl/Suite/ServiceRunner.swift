@@ -28,6 +28,7 @@ final class ServiceRunner: Sendable {
     private let environment: [String: String]
     private let say: @Sendable (String) -> Void
     private let state = Locked(State())
+    private let thread = Locked<WorkerThread?>(nil)
 
     /// - Parameter say: takes one line of output, without its end.
     init(
@@ -43,10 +44,20 @@ final class ServiceRunner: Sendable {
     /// Starts the service and the thread that looks after it.
     func start() {
         state.withLock { $0.hasStarted = true }
-        _ = WorkerThread(name: service.rawValue) { [self] in
+        let started = WorkerThread(name: service.rawValue) { [self] in
             run()
             state.withLock { $0.hasEnded = true }
         }
+        thread.withLock { $0 = started }
+    }
+
+    /// Waits until nothing runs any more, which `stop` and `kill` bring about.
+    func join() {
+        let ended = thread.withLock { thread in
+            defer { thread = nil }
+            return thread
+        }
+        ended?.join()
     }
 
     /// The service's process while it runs.

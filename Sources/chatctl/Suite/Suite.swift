@@ -110,6 +110,7 @@ final class Suite: Sendable {
                 for runner in runners { runner.kill() }
             }
         }
+        for runner in runners { runner.join() }
         return isPolite
     }
 
