@@ -7,14 +7,15 @@ package struct EngineQuery: Hashable, Sendable {
     package var protocolVersion: String?
     /// `transport`, when it is one of ours.
     package var transport: Transport?
-    /// `sid`; nil also when it is empty, as in the reference.
-    package var sid: String?
+    /// `sid`, a part of the text that was read unless it had to be decoded; nil also when it is empty,
+    /// as in the reference.
+    package var sid: Substring?
     /// Whether `transport` is there but none of ours, or there twice.
     package var hasUnknownTransport: Bool
 
     /// A query made by hand.
     package init(
-        protocolVersion: String? = nil, transport: Transport? = nil, sid: String? = nil,
+        protocolVersion: String? = nil, transport: Transport? = nil, sid: Substring? = nil,
         hasUnknownTransport: Bool = false
     ) {
         self.protocolVersion = protocolVersion
@@ -28,31 +29,46 @@ package struct EngineQuery: Hashable, Sendable {
     /// `transport`. Never fails: what is wrong is for `EngineRefusal.first` to say.
     package static func parse(_ text: String) -> EngineQuery {
         var query = EngineQuery()
-        var hasTransport = false
         var text = text
-        text.withUTF8 { buffer in
-            let bytes = Span(_unsafeElements: buffer)
-            var start = 0
-            while start < bytes.count {
-                let end = first(UInt8(ascii: "&"), in: bytes, from: start)
-                let pair = bytes.extracting(start..<end)
-                start = end + 1
-                let equals = first(UInt8(ascii: "="), in: pair, from: 0)
-                let name = pair.extracting(0..<equals)
-                let value = pair.extracting(min(equals + 1, pair.count)..<pair.count)
-                if name.equals("EIO") {
-                    query.protocolVersion = query.protocolVersion ?? PercentEncoding.decode(value)
-                } else if name.equals("sid") {
-                    query.sid = query.sid ?? (value.isEmpty ? nil : PercentEncoding.decode(value))
-                } else if name.equals("transport") {
-                    query.transport =
-                        hasTransport ? nil : Transport(rawValue: PercentEncoding.decode(value))
-                    query.hasUnknownTransport = query.transport == nil
-                    hasTransport = true
+        let place = text.withUTF8 { query.read(Span(_unsafeElements: $0)) }
+        guard let place else { return query }
+        let start = text.utf8.index(text.startIndex, offsetBy: place.lowerBound)
+        let end = text.utf8.index(start, offsetBy: place.count)
+        query.sid = text[start..<end]
+        return query
+    }
+
+    /// Reads all parameters. `sid` is kept only where it has to be decoded; elsewhere it is said where
+    /// in `bytes` it stands.
+    private mutating func read(_ bytes: Span<UInt8>) -> Range<Int>? {
+        var plain: Range<Int>?
+        var hasTransport = false
+        var hasSID = false
+        var start = 0
+        while start < bytes.count {
+            let end = EngineQuery.first(UInt8(ascii: "&"), in: bytes, from: start)
+            let pair = bytes.extracting(start..<end)
+            start = end + 1
+            let equals = EngineQuery.first(UInt8(ascii: "="), in: pair, from: 0)
+            let name = pair.extracting(0..<equals)
+            let value = pair.extracting(min(equals + 1, pair.count)..<pair.count)
+            if name.equals("EIO") {
+                protocolVersion = protocolVersion ?? PercentEncoding.decode(value)
+            } else if name.equals("sid") {
+                guard !hasSID, !value.isEmpty else { continue }
+                hasSID = true
+                if EngineQuery.first(UInt8(ascii: "%"), in: value, from: 0) < value.count {
+                    sid = Substring(PercentEncoding.decode(value))
+                } else {
+                    plain = end - value.count..<end
                 }
+            } else if name.equals("transport") {
+                transport = hasTransport ? nil : Transport(rawValue: PercentEncoding.decode(value))
+                hasUnknownTransport = transport == nil
+                hasTransport = true
             }
         }
-        return query
+        return plain
     }
 
     /// The offset of the first such byte, or the end's.

@@ -96,7 +96,7 @@ package final class EngineServer: StreamHandler {
     package let configuration: EngineServerConfiguration
     private let server: LoopServer
     var loop: EventLoop { server.loop }
-    private var sessions: [String: EngineConnection] = [:]
+    private var sessions: [Substring: EngineConnection] = [:]
     /// Sessions by the address they were opened from. A polling session outlives its connection, so
     /// the limit on connections does not bound them.
     private var sessionsByAddress: [String: Int] = [:]
@@ -137,7 +137,7 @@ package final class EngineServer: StreamHandler {
         // A session whose time is up ends before it is asked, however coarse the timer.
         query.sid.flatMap { sessions[$0] }?.catchUp(now: loop.now)
         let session = query.sid.flatMap { sessions[$0] }
-        if session == nil, let owner = query.sid.flatMap(SessionOwner.init(of:)),
+        if session == nil, let owner = query.sid.flatMap({ SessionOwner(of: $0) }),
             handOver(exchange, to: owner)
         {
             return
@@ -235,7 +235,7 @@ package final class EngineServer: StreamHandler {
             channel = upgrade(exchange, adding: configuration.firstFields, delegate: connection)
             if channel == nil { return }
         }
-        sessions[id] = connection
+        sessions[id[...]] = connection
         sessionsByAddress[connection.address, default: 0] += 1
         if let channel {
             connection.open(on: channel)
@@ -330,7 +330,7 @@ package final class EngineServer: StreamHandler {
     func waitForTurn(_ connection: EngineConnection) { server.waitForTurn(connection) }
 
     func forget(_ connection: EngineConnection) {
-        guard sessions.removeValue(forKey: connection.id) != nil else { return }
+        guard sessions.removeValue(forKey: connection.id[...]) != nil else { return }
         let count = sessionsByAddress[connection.address, default: 1]
         sessionsByAddress[connection.address] = count > 1 ? count - 1 : nil
     }
@@ -372,7 +372,7 @@ package struct SessionOwner: Hashable, Sendable {
     }
 
     /// What a well-formed id says; nil for any other.
-    init?(of sid: String) {
+    init?(of sid: Substring) {
         guard sid.utf8.count == 24, let bytes = Base64.decode(Array(sid.utf8), alphabet: .url)
         else { return nil }
         self.init(instance: Int(bytes[0]), loop: Int(bytes[1]))

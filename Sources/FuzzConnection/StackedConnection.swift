@@ -109,7 +109,7 @@ final class StackedConnection {
         self.body = []
         said.append(.request(head.method, head.path))
         let query = EngineQuery.parse(head.query)
-        let isKnown = query.sid == StackedConnection.sid
+        let isKnown = query.sid.map { $0 == StackedConnection.sid } ?? false
         let refusal = EngineRefusal.first(
             for: query, method: head.method, isUpgrade: head.upgradesToWebSocket,
             sessionTransport: isKnown ? engine?.transport : nil)

@@ -40,8 +40,9 @@ private func slice(_ input: [UInt8], _ tree: JSONValue) {
     let slices = try? JSONObjectSlices(input.span, in: 0..<input.count)
     precondition((slices != nil) == (tree.object != nil))
     guard let slices, let object = tree.object else { return }
-    precondition(slices.members.count == object.members.count)
-    for (slice, member) in zip(slices.members, object.members) {
+    precondition(slices.count == object.members.count)
+    for (index, member) in object.members.enumerated() {
+        let slice = slices.member(index)
         precondition(JSONString.decode(input.span.extracting(slice.name)) == member.name)
         guard let value = try? JSONValue(parsing: input.span.extracting(slice.value)) else {
             preconditionFailure("a slice is a value")

@@ -18,9 +18,9 @@ extension ChatClient {
         let isString = text[event.name.lowerBound] == UInt8(ascii: "\"")
         let name = text.extracting(
             isString ? event.name.lowerBound + 1..<event.name.upperBound - 1 : event.name)
-        if name.equals("typing") { return typing(fields(event.arguments, in: text), in: text) }
+        if name.equals("typing") { return typing(fields(of: event, in: text), in: text) }
         if let refusal = admit() { return acknowledge(ackID, refused: refusal) }
-        guard let fields = fields(event.arguments, in: text) else {
+        guard let fields = fields(of: event, in: text) else {
             return acknowledge(
                 ackID, refused: ChatError(.badRequest, "The argument must be one JSON object."))
         }
@@ -170,8 +170,8 @@ extension ChatClient {
 
     // MARK: Fields
 
-    private func fields(_ arguments: [Range<Int>], in text: Span<UInt8>) -> JSONObjectSlices? {
-        guard let first = arguments.first else { return nil }
+    private func fields(of event: SocketEvent, in text: Span<UInt8>) -> JSONObjectSlices? {
+        guard let first = event.arguments.first else { return nil }
         return try? JSONObjectSlices(text, in: first)
     }
 

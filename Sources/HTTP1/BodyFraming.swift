@@ -18,35 +18,26 @@ extension BodyFraming {
     static func declared(
         by fields: HTTPFields, minorVersion: Int, maxBodyBytes: Int
     ) throws(HTTPError) -> BodyFraming? {
-        var length: String?
-        var codings: [String] = []
-        for field in fields.fields {
-            switch field.name {
-            case "content-length":
-                guard length == nil else { throw .severalContentLengths }
-                length = field.value
-            case "transfer-encoding": codings.append(field.value)
-            default: break
-            }
-        }
-        if !codings.isEmpty {
-            guard length == nil else { throw .lengthAndTransferCoding }
+        let length = fields.find("content-length")
+        guard length.count < 2 else { throw .severalContentLengths }
+        if fields.find("transfer-encoding").count > 0 {
+            guard length.count == 0 else { throw .lengthAndTransferCoding }
             guard minorVersion > 0 else { throw .transferCodingInHTTP10 }
-            try checkChunkedOnly(codings)
+            try checkChunkedOnly(fields.all("transfer-encoding"))
             return .chunked
         }
-        guard let length else { return nil }
-        guard let count = count(length) else { throw .badContentLength }
+        guard length.count > 0 else { return nil }
+        guard let count = count(fields.bytes[length.first]) else { throw .badContentLength }
         guard count <= maxBodyBytes else { throw .bodyTooLarge }
         return .length(count)
     }
 
     /// Digits as a number, held at `Int.max`; nil for anything else.
-    private static func count(_ text: String) -> Int? {
+    private static func count(_ text: ArraySlice<UInt8>) -> Int? {
         guard !text.isEmpty else { return nil }
         var value = 0
         var isHeld = false
-        for byte in text.utf8 {
+        for byte in text {
             guard HTTPCharacter.isDigit(byte) else { return nil }
             let (product, over) = value.multipliedReportingOverflow(by: 10)
             let (sum, over2) = product.addingReportingOverflow(Int(byte - UInt8(ascii: "0")))
@@ -62,7 +53,7 @@ extension BodyFraming {
             for item in line.utf8.split(
                 separator: UInt8(ascii: ","), omittingEmptySubsequences: false)
             {
-                codings.append(HTTPFields.trimmed(item).map(HTTPCharacter.lowercased))
+                codings.append(trimmed(item).map(HTTPCharacter.lowercased))
             }
         }
         let chunked = Array("chunked".utf8)
@@ -73,5 +64,13 @@ extension BodyFraming {
             throw .badTransferCoding
         }
         guard codings.count == 1 else { throw .unknownTransferCoding }
+    }
+
+    /// `text` without spaces and tabs around it.
+    private static func trimmed(_ text: Substring.UTF8View) -> Substring.UTF8View {
+        var text = text
+        while let first = text.first, HTTPCharacter.isBlank(first) { text.removeFirst() }
+        while let last = text.last, HTTPCharacter.isBlank(last) { text.removeLast() }
+        return text
     }
 }

@@ -88,15 +88,11 @@ struct ChunkedDecoder: Sendable {
             throw .chunkExtensionsTooLarge
         }
         // RFC 9112 §7.1.1: *( BWS ";" BWS chunk-ext-name [ BWS "=" BWS chunk-ext-val ] )
-        while index < line.count, isBlank(line[index]) { index += 1 }
+        while index < line.count, HTTPCharacter.isBlank(line[index]) { index += 1 }
         guard index < line.count, line[index] == UInt8(ascii: ";") else { throw .malformedChunk }
         for index in index..<line.count where !HTTPCharacter.isFieldText(line[index]) {
             throw .malformedChunk
         }
         return value
-    }
-
-    private func isBlank(_ byte: UInt8) -> Bool {
-        byte == HTTPCharacter.space || byte == HTTPCharacter.tab
     }
 }

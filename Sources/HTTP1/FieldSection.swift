@@ -30,6 +30,9 @@ struct FieldSection: Sendable {
                 if line.isEmpty { return .end(consumed: next) }
                 guard line.count <= room else { throw .fieldsTooLarge }
                 guard count < limits.maxFields else { throw .tooManyFields }
+                if count == 0 {
+                    fields.reserve(bytes: min(bytes.count - start, limits.maxFieldBytes))
+                }
                 count += 1
                 byteCount += line.count + 2
                 try add(bytes.extracting(line))
@@ -49,21 +52,11 @@ struct FieldSection: Sendable {
         }
         var first = colon + 1
         var end = line.count
-        while first < end, isBlank(line[first]) { first += 1 }
-        while end > first, isBlank(line[end - 1]) { end -= 1 }
+        while first < end, HTTPCharacter.isBlank(line[first]) { first += 1 }
+        while end > first, HTTPCharacter.isBlank(line[end - 1]) { end -= 1 }
         for index in first..<end where !HTTPCharacter.isFieldText(line[index]) {
             throw .malformedField
         }
-        let name = String(unsafeUninitializedCapacity: colon) { buffer in
-            for index in 0..<colon {
-                buffer.initializeElement(at: index, to: HTTPCharacter.lowercased(line[index]))
-            }
-            return colon
-        }
-        fields.append(lowercased: name, line.extracting(first..<end).string())
-    }
-
-    private func isBlank(_ byte: UInt8) -> Bool {
-        byte == HTTPCharacter.space || byte == HTTPCharacter.tab
+        fields.append(name: line.extracting(0..<colon), value: line.extracting(first..<end))
     }
 }

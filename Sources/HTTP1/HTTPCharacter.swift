@@ -57,6 +57,10 @@ enum HTTPCharacter {
         }
     }
 
+    /// `OWS`: space or tab.
+    @inline(__always)
+    static func isBlank(_ byte: UInt8) -> Bool { byte == space || byte == tab }
+
     @inline(__always)
     static func isDigit(_ byte: UInt8) -> Bool { byte &- UInt8(ascii: "0") < 10 }
 

@@ -1,7 +1,12 @@
 // SPDX-License-Identifier: MIT
+internal import Bytes
 
 /// The header fields of a message, in order. Names are kept in lower case, since they compare
 /// without case (RFC 9110 §5.1) and every lookup would fold them again.
+///
+/// Shape: the bytes of all names and values end to end in one buffer, and where each ends in another:
+/// however many fields a request has, they are two allocations, and a `String` is made only of what
+/// somebody asks for. Most fields nobody asks for.
 package struct HTTPFields: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     /// One field line.
     package struct Field: Hashable, Sendable {
@@ -11,24 +16,53 @@ package struct HTTPFields: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         package var value: String
     }
 
-    /// All lines in order.
-    package private(set) var fields: [Field] = []
+    /// Where a line's name and value end in `text`; it begins where the line before ends.
+    private struct Line: Hashable, Sendable {
+        var nameEnd: Int
+        var end: Int
+    }
+
+    private var text: [UInt8] = []
+    private var lines: [Line] = []
 
     /// No fields.
     package init() {}
 
     package init(dictionaryLiteral elements: (String, String)...) {
-        fields = elements.map { Field(name: $0.0.lowercased(), value: $0.1) }
+        reserve(bytes: elements.reduce(0) { $0 + $1.0.utf8.count + $1.1.utf8.count })
+        for (name, value) in elements { append(name, value) }
+    }
+
+    /// All lines in order, each made when it is asked for.
+    package var fields: some RandomAccessCollection<Field> {
+        lines.indices.lazy.map { index in
+            Field(name: string(nameRange(index)), value: string(valueRange(index)))
+        }
     }
 
     /// Adds a field line behind those there are.
     package mutating func append(_ name: String, _ value: String) {
-        append(lowercased: name.lowercased(), value)
+        let start = text.count
+        text.append(name)
+        // A field's name is ASCII; what is not stays as it is.
+        for index in start..<text.count { text[index] = HTTPCharacter.lowercased(text[index]) }
+        let nameEnd = text.count
+        text.append(value)
+        lines.append(Line(nameEnd: nameEnd, end: text.count))
     }
 
-    /// Adds a field line whose name is in lower case already, which saves folding it again.
-    mutating func append(lowercased name: String, _ value: String) {
-        fields.append(Field(name: name, value: value))
+    /// Adds a field line, the name in whatever case.
+    mutating func append(name: Span<UInt8>, value: Span<UInt8>) {
+        for index in name.indices { text.append(HTTPCharacter.lowercased(name[index])) }
+        let nameEnd = text.count
+        text.append(value)
+        lines.append(Line(nameEnd: nameEnd, end: text.count))
+    }
+
+    /// Makes room for lines of that many bytes in all.
+    mutating func reserve(bytes: Int) {
+        text.reserveCapacity(bytes)
+        lines.reserveCapacity(16)
     }
 
     /// Puts one line in place of all lines of that name.
@@ -40,40 +74,106 @@ package struct HTTPFields: Hashable, Sendable, ExpressibleByDictionaryLiteral {
     /// Removes all lines of that name.
     package mutating func remove(_ name: String) {
         let name = name.lowercased()
-        fields.removeAll { $0.name == name }
+        guard first(name) != nil else { return }
+        var kept = HTTPFields()
+        for index in lines.indices where !isNamed(index, name) {
+            let (nameRange, valueRange) = (nameRange(index), valueRange(index))
+            kept.append(
+                name: text.span.extracting(nameRange), value: text.span.extracting(valueRange))
+        }
+        self = kept
     }
 
     /// The first line of that name; `name` must be in lower case.
     package subscript(name: String) -> String? {
-        fields.first { $0.name == name }?.value
+        first(name).map { string(valueRange($0)) }
     }
 
     /// All lines of that name, in order; `name` must be in lower case.
     package func all(_ name: String) -> [String] {
-        fields.filter { $0.name == name }.map(\.value)
+        lines.indices.filter { isNamed($0, name) }.map { string(valueRange($0)) }
     }
 
     /// Whether a comma-separated field lists that token, without case and without regard to
     /// parameters behind `;` (RFC 9110 §5.6.1). `name` and `token` must be in lower case.
     package func lists(_ name: String, token: String) -> Bool {
-        fields.contains { field in
-            field.name == name
-                && field.value.utf8.split(separator: UInt8(ascii: ",")).contains { item in
-                    let end = item.firstIndex(of: UInt8(ascii: ";")) ?? item.endIndex
-                    return HTTPFields.trimmed(item[..<end])
-                        .lazy.map(HTTPCharacter.lowercased).elementsEqual(token.utf8)
-                }
+        for index in lines.indices where isNamed(index, name) {
+            var start = valueRange(index).lowerBound
+            let end = lines[index].end
+            while start < end {
+                var comma = start
+                while comma < end, text[comma] != UInt8(ascii: ",") { comma += 1 }
+                var itemEnd = start
+                while itemEnd < comma, text[itemEnd] != UInt8(ascii: ";") { itemEnd += 1 }
+                if equalsWithoutCase(trimmed(start..<itemEnd), token) { return true }
+                start = comma + 1
+            }
+        }
+        return false
+    }
+
+    // MARK: Bytes
+
+    /// Calls `body` with name and value of each line, as bytes.
+    func forEach(_ body: (_ name: Span<UInt8>, _ value: Span<UInt8>) -> Void) {
+        let bytes = text.span
+        for index in lines.indices {
+            body(bytes.extracting(nameRange(index)), bytes.extracting(valueRange(index)))
         }
     }
 
-    /// `text` without spaces and tabs around it.
-    static func trimmed(_ text: Substring.UTF8View) -> Substring.UTF8View {
-        func isBlank(_ byte: UInt8) -> Bool {
-            byte == HTTPCharacter.space || byte == HTTPCharacter.tab
+    /// Lines of that name, which must be in lower case: how many, and where the first one's value is
+    /// in `bytes`.
+    func find(_ name: String) -> (count: Int, first: Range<Int>) {
+        var found = (count: 0, first: 0..<0)
+        for index in lines.indices where isNamed(index, name) {
+            if found.count == 0 { found.first = valueRange(index) }
+            found.count += 1
         }
-        var text = text
-        while let first = text.first, isBlank(first) { text.removeFirst() }
-        while let last = text.last, isBlank(last) { text.removeLast() }
-        return text
+        return found
+    }
+
+    /// What ranges of `find` lie in.
+    var bytes: [UInt8] { text }
+
+    private func first(_ name: String) -> Int? { lines.indices.first { isNamed($0, name) } }
+
+    private func nameRange(_ index: Int) -> Range<Int> {
+        (index == 0 ? 0 : lines[index - 1].end)..<lines[index].nameEnd
+    }
+
+    private func valueRange(_ index: Int) -> Range<Int> { lines[index].nameEnd..<lines[index].end }
+
+    private func string(_ range: Range<Int>) -> String { text.span.extracting(range).string() }
+
+    private func isNamed(_ index: Int, _ name: String) -> Bool {
+        let range = nameRange(index)
+        let name = name.utf8
+        guard range.count == name.count else { return false }
+        var place = range.lowerBound
+        for byte in name {
+            if text[place] != byte { return false }
+            place += 1
+        }
+        return true
+    }
+
+    private func equalsWithoutCase(_ range: Range<Int>, _ token: String) -> Bool {
+        let token = token.utf8
+        guard range.count == token.count else { return false }
+        var place = range.lowerBound
+        for byte in token {
+            if HTTPCharacter.lowercased(text[place]) != byte { return false }
+            place += 1
+        }
+        return true
+    }
+
+    /// `range` without spaces and tabs around it.
+    private func trimmed(_ range: Range<Int>) -> Range<Int> {
+        var (start, end) = (range.lowerBound, range.upperBound)
+        while start < end, HTTPCharacter.isBlank(text[start]) { start += 1 }
+        while end > start, HTTPCharacter.isBlank(text[end - 1]) { end -= 1 }
+        return start..<end
     }
 }

@@ -4,8 +4,9 @@
 package struct RequestHead: Hashable, Sendable {
     /// As written: methods are case-sensitive (RFC 9110 §9.1).
     package var method: String
-    /// The request target as written.
-    package var target: String
+    /// The request target as written, where path and query do not tell it: the absolute form, and a
+    /// `?` with nothing behind.
+    private var writtenTarget: String?
     /// The path, still percent-encoded, beginning with `/`; `*` for the asterisk form.
     package var path: String
     /// What stands behind the target's first `?`, without it; empty when there is none.
@@ -33,7 +34,7 @@ package struct RequestHead: Hashable, Sendable {
         expectsContinue: Bool = false, upgradesToWebSocket: Bool = false
     ) {
         self.method = method
-        self.target = target
+        writtenTarget = target == RequestHead.target(path, query) ? nil : target
         self.path = path
         self.query = query
         self.minorVersion = minorVersion
@@ -46,13 +47,23 @@ package struct RequestHead: Hashable, Sendable {
 }
 
 extension RequestHead {
+    /// The request target as written.
+    package var target: String { writtenTarget ?? RequestHead.target(path, query) }
+
+    private static func target(_ path: String, _ query: String) -> String {
+        query.isEmpty ? path : "\(path)?\(query)"
+    }
+
     /// Puts line and fields together and checks what spans both.
     init(line: RequestLine, fields: HTTPFields, maxBodyBytes: Int) throws(HTTPError) {
         var fields = fields
-        let hosts = fields.fields.reduce(into: 0) { $0 += $1.name == "host" ? 1 : 0 }
-        guard hosts < 2 else { throw .severalHosts }
-        if let host = fields["host"] {
-            guard RequestLine.isAuthority(host.utf8, mayBeEmpty: true) else { throw .badHost }
+        let host = fields.find("host")
+        guard host.count < 2 else { throw .severalHosts }
+        if host.count > 0 {
+            let bytes = fields.bytes
+            guard
+                RequestLine.isAuthority(bytes.span.extracting(host.first), mayBeEmpty: true)
+            else { throw .badHost }
         } else if line.minorVersion > 0 {
             throw .missingHost
         }
@@ -66,19 +77,25 @@ extension RequestHead {
 
         var expectsContinue = false
         // RFC 9110 §10.1.1: an expectation in an HTTP/1.0 request is ignored.
-        if line.minorVersion > 0 {
-            for field in fields.fields where field.name == "expect" {
-                guard field.value.lowercased() == "100-continue" else { throw .unknownExpectation }
+        if line.minorVersion > 0, fields.find("expect").count > 0 {
+            for value in fields.all("expect") {
+                guard value.lowercased() == "100-continue" else { throw .unknownExpectation }
                 expectsContinue = true
             }
         }
         let hasBody = framing != nil && framing != .length(0)
-        self.init(
-            method: line.method, target: line.target, path: line.path, query: line.query,
-            minorVersion: line.minorVersion, fields: fields, framing: framing ?? .none,
-            keepAlive: staysOpen && !closes, expectsContinue: expectsContinue && hasBody,
-            upgradesToWebSocket: line.method == "GET" && line.minorVersion > 0
-                && fields.lists("connection", token: "upgrade")
-                && fields.lists("upgrade", token: "websocket"))
+        method = line.method
+        writtenTarget = line.writtenTarget
+        path = line.path
+        query = line.query
+        minorVersion = line.minorVersion
+        self.framing = framing ?? .none
+        keepAlive = staysOpen && !closes
+        self.expectsContinue = expectsContinue && hasBody
+        upgradesToWebSocket =
+            line.method == "GET" && line.minorVersion > 0
+            && fields.lists("connection", token: "upgrade")
+            && fields.lists("upgrade", token: "websocket")
+        self.fields = fields
     }
 }

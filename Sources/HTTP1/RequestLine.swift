@@ -4,7 +4,8 @@ internal import Bytes
 /// A request line, taken apart (RFC 9112 §3).
 struct RequestLine: Hashable, Sendable {
     var method: String
-    var target: String
+    /// The whole target where path and query do not tell it.
+    var writtenTarget: String?
     var path: String
     var query: String
     /// The authority of a target in absolute form.
@@ -30,35 +31,48 @@ struct RequestLine: Hashable, Sendable {
         for index in 0..<bytes.count where !HTTPCharacter.isTarget(bytes[index]) {
             throw .badTarget
         }
-        target = bytes.string()
-        var rest = target.utf8[...]
+        var start = 0
         if bytes[0] != UInt8(ascii: "/") {
-            if target == "*" {
+            writtenTarget = bytes.string()
+            if bytes.equals("*") {
                 guard method == "OPTIONS" else { throw .badTarget }
-                (path, query, authority) = ("*", "", nil)
+                (path, query, authority, writtenTarget) = ("*", "", nil, nil)
                 return
             }
             let scheme = try RequestLine.schemeLength(bytes)
-            rest = rest.dropFirst(scheme)
-            let end =
-                rest.firstIndex { $0 == UInt8(ascii: "/") || $0 == UInt8(ascii: "?") }
-                ?? rest.endIndex
-            let host = rest[..<end]
+            start = scheme
+            while start < bytes.count, bytes[start] != UInt8(ascii: "/"),
+                bytes[start] != UInt8(ascii: "?")
+            { start += 1 }
+            let host = bytes.extracting(scheme..<start)
             // User information in a target is an old phishing trick (RFC 9110 §4.2.4).
             guard RequestLine.isAuthority(host, mayBeEmpty: false) else { throw .badTarget }
-            authority = String(Substring(host))
-            rest = rest[end...]
+            authority = host.string()
         }
-        let mark = rest.firstIndex(of: UInt8(ascii: "?"))
-        let plain = rest[..<(mark ?? rest.endIndex)]
+        let mark = RequestLine.first(UInt8(ascii: "?"), in: bytes, from: start)
+        let plain = bytes.extracting(start..<mark)
         guard RequestLine.hasSoundEscapes(plain) else { throw .badTarget }
-        query = mark.map { String(Substring(rest[rest.index(after: $0)...])) } ?? ""
+        let hasMark = mark < bytes.count
+        query = hasMark ? bytes.extracting(mark + 1..<bytes.count).string() : ""
         if !plain.isEmpty {
-            path = String(Substring(plain))
+            path = plain.string()
         } else {
             // RFC 9112 §3.2.4: OPTIONS for a whole server, sent through a proxy.
-            path = method == "OPTIONS" && mark == nil ? "*" : "/"
+            path = method == "OPTIONS" && !hasMark ? "*" : "/"
         }
+        if hasMark, query.isEmpty, writtenTarget == nil { writtenTarget = bytes.string() }
+    }
+
+    /// The offset of the first such byte, or the end's.
+    private static func first(_ byte: UInt8, in bytes: Span<UInt8>, from start: Int = 0) -> Int {
+        var index = start
+        while index < bytes.count, bytes[index] != byte { index += 1 }
+        return index
+    }
+
+    private static func isMade(_ text: Span<UInt8>, of isIncluded: (UInt8) -> Bool) -> Bool {
+        for index in text.indices where !isIncluded(text[index]) { return false }
+        return true
     }
 
     /// The minor version of `HTTP/1.x`, held at 1.
@@ -90,53 +104,54 @@ struct RequestLine: Hashable, Sendable {
     }
 
     /// Whether `text` is `uri-host [":" port]` (RFC 3986 §3.2), without user information.
-    static func isAuthority(_ text: some Collection<UInt8>, mayBeEmpty: Bool) -> Bool {
+    static func isAuthority(_ text: Span<UInt8>, mayBeEmpty: Bool) -> Bool {
         if text.isEmpty { return mayBeEmpty }
-        var rest = text[...]
-        if rest.first == UInt8(ascii: "[") {
-            guard let close = rest.firstIndex(of: UInt8(ascii: "]")) else { return false }
-            let inner = rest[rest.index(after: rest.startIndex)..<close]
-            guard isAddressLiteral(inner) else { return false }
-            rest = rest[rest.index(after: close)...]
+        var end: Int
+        if text[0] == UInt8(ascii: "[") {
+            end = first(UInt8(ascii: "]"), in: text)
+            guard end < text.count, isAddressLiteral(text.extracting(1..<end)) else { return false }
+            end += 1
         } else {
-            let end = rest.firstIndex(of: UInt8(ascii: ":")) ?? rest.endIndex
-            let host = rest[..<end]
+            end = first(UInt8(ascii: ":"), in: text)
+            let host = text.extracting(0..<end)
             guard !host.isEmpty, hasSoundEscapes(host),
-                host.allSatisfy({
-                    HTTPCharacter.isRegisteredName($0) || $0 == UInt8(ascii: "%")
-                })
+                isMade(
+                    host,
+                    of: { HTTPCharacter.isRegisteredName($0) || $0 == UInt8(ascii: "%") })
             else { return false }
-            rest = rest[end...]
         }
-        guard let first = rest.first else { return true }
-        return first == UInt8(ascii: ":") && rest.count <= 6
-            && rest.dropFirst().allSatisfy(HTTPCharacter.isDigit)
+        guard end < text.count else { return true }
+        return text[end] == UInt8(ascii: ":") && text.count - end <= 6
+            && isMade(text.extracting(end + 1..<text.count), of: HTTPCharacter.isDigit)
     }
 
     /// Whether `text` may stand in brackets: the letters of an IPv6 address, or `IPvFuture` (RFC 3986 §3.2.2).
-    private static func isAddressLiteral(_ text: some Collection<UInt8>) -> Bool {
-        if let first = text.first, first | 0x20 == UInt8(ascii: "v") {
-            let digits = text.dropFirst().prefix(while: HTTPCharacter.isHexDigit)
-            let rest = text.dropFirst(digits.count + 1)
-            return !digits.isEmpty && rest.first == UInt8(ascii: ".") && rest.count > 1
-                && rest.dropFirst().allSatisfy {
-                    HTTPCharacter.isRegisteredName($0) || $0 == UInt8(ascii: ":")
-                }
+    private static func isAddressLiteral(_ text: Span<UInt8>) -> Bool {
+        if text.count > 0, text[0] | 0x20 == UInt8(ascii: "v") {
+            var end = 1
+            while end < text.count, HTTPCharacter.isHexDigit(text[end]) { end += 1 }
+            return end > 1 && end + 1 < text.count && text[end] == UInt8(ascii: ".")
+                && isMade(
+                    text.extracting(end + 1..<text.count),
+                    of: { HTTPCharacter.isRegisteredName($0) || $0 == UInt8(ascii: ":") })
         }
-        return text.count >= 2 && text.contains(UInt8(ascii: ":"))
-            && text.allSatisfy {
-                HTTPCharacter.isHexDigit($0) || $0 == UInt8(ascii: ":") || $0 == UInt8(ascii: ".")
-            }
+        return text.count >= 2 && first(UInt8(ascii: ":"), in: text) < text.count
+            && isMade(
+                text,
+                of: {
+                    HTTPCharacter.isHexDigit($0) || $0 == UInt8(ascii: ":")
+                        || $0 == UInt8(ascii: ".")
+                })
     }
 
     /// Whether two hexadecimal digits stand behind each `%`.
-    private static func hasSoundEscapes(_ text: some Collection<UInt8>) -> Bool {
+    private static func hasSoundEscapes(_ text: Span<UInt8>) -> Bool {
         var due = 0
-        for byte in text {
+        for index in text.indices {
             if due > 0 {
-                guard HTTPCharacter.isHexDigit(byte) else { return false }
+                guard HTTPCharacter.isHexDigit(text[index]) else { return false }
                 due -= 1
-            } else if byte == UInt8(ascii: "%") {
+            } else if text[index] == UInt8(ascii: "%") {
                 due = 2
             }
         }

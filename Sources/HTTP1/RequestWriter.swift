@@ -18,9 +18,9 @@ package enum RequestWriter {
         output.append(UInt8(ascii: " "))
         output.append(target)
         output.append(" HTTP/1.1\r\n")
-        for field in fields.fields
-        where field.name != "content-length" && field.name != "transfer-encoding" {
-            ResponseWriter.line(field.name, field.value, into: &output)
+        fields.forEach { name, value in
+            guard !name.equals("content-length"), !name.equals("transfer-encoding") else { return }
+            ResponseWriter.line(name, value, into: &output)
         }
         if let bodyCount {
             output.append("content-length: ")

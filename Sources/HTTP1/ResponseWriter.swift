@@ -31,13 +31,14 @@ package enum ResponseWriter {
         let keepsConnection = status == 101 || status == 426
         let hasNoContent = status < 200 || status == 204 || status == 304
         if !date.isEmpty, status >= 200 { line("date", date, into: &output) }
-        for field in fields.fields {
-            switch field.name {
-            case "content-length", "transfer-encoding": continue
-            case "connection" where !keepsConnection: continue
-            case "date" where !date.isEmpty: continue
-            default: line(field.name, field.value, into: &output)
+        fields.forEach { name, value in
+            if name.equals("content-length") || name.equals("transfer-encoding")
+                || !keepsConnection && name.equals("connection")
+                || !date.isEmpty && name.equals("date")
+            {
+                return
             }
+            line(name, value, into: &output)
         }
         if !hasNoContent {
             if let bodyCount {
@@ -84,16 +85,29 @@ package enum ResponseWriter {
         output.append("0\r\n\r\n")
     }
 
-    static func line(_ name: String, _ value: String, into output: inout [UInt8]) {
+    private static func line(_ name: String, _ value: String, into output: inout [UInt8]) {
         output.append(name)
         output.append(": ")
         appendClean(value, into: &output)
         output.append("\r\n")
     }
 
+    static func line(_ name: Span<UInt8>, _ value: Span<UInt8>, into output: inout [UInt8]) {
+        output.append(name)
+        output.append(": ")
+        let start = output.count
+        output.append(value)
+        clean(from: start, &output)
+        output.append("\r\n")
+    }
+
     static func appendClean(_ text: String, into output: inout [UInt8]) {
         let start = output.count
         output.append(text)
+        clean(from: start, &output)
+    }
+
+    private static func clean(from start: Int, _ output: inout [UInt8]) {
         for index in start..<output.count where !HTTPCharacter.isFieldText(output[index]) {
             output[index] = HTTPCharacter.space
         }

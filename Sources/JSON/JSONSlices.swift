@@ -7,39 +7,42 @@ internal import Bytes
 /// Shape: ranges are offsets into the buffer that was sliced, which must still hold the same bytes
 /// whenever a field is read.
 package struct JSONObjectSlices: Sendable {
-    /// One entry a member: the name's range (quotes included) and the value's.
-    package private(set) var members: [(name: Range<Int>, value: Range<Int>)] = []
+    /// Name (quotes included) and value of each member, in turn. Eight members, more than a chat's
+    /// request has, allocate nothing.
+    private var ranges = RangeList()
 
     /// Slices `bytes[range]`, which must be one JSON object and nothing else.
     /// - Throws: `JSONError.syntax` when it is anything else; `tooDeep` past 32 levels.
     package init(_ bytes: Span<UInt8>, in range: Range<Int>) throws(JSONError) {
-        let text = bytes.extracting(range)
-        var scanner = JSONScanner()
+        let text = bytes.extracting(0..<range.upperBound)
+        var scanner = JSONScanner(at: range.lowerBound)
         guard try scanner.peekKind(in: text) == .object else {
             throw .syntax(offset: range.lowerBound)
         }
-        let base = range.lowerBound
-        var found: [(name: Range<Int>, value: Range<Int>)] = []
-        // One allocation for what events have, instead of one for each doubling on the way.
-        found.reserveCapacity(8)
         try scanner.object(in: text) { (name, scanner) throws(JSONError) in
-            let value = try scanner.value(in: text)
-            found.append(
-                (
-                    name.lowerBound + base..<name.upperBound + base,
-                    value.lowerBound + base..<value.upperBound + base
-                ))
+            ranges.append(name)
+            ranges.append(try scanner.value(in: text))
         }
         try scanner.end(in: text)
-        members = found
+    }
+
+    /// Members there are, repeated ones too.
+    package var count: Int { ranges.count / 2 }
+
+    /// The ranges of one member's name, quotes included, and of its value.
+    package func member(_ index: Int) -> (name: Range<Int>, value: Range<Int>) {
+        (ranges[2 * index], ranges[2 * index + 1])
     }
 
     /// The range of the value of a member, the last one where a name is repeated (what
     /// `JSON.parse` answers). Names written with escapes are not matched.
     package func range(_ name: StaticString, in bytes: Span<UInt8>) -> Range<Int>? {
-        for member in members.reversed() {
-            let inner = member.name.lowerBound + 1..<member.name.upperBound - 1
-            if bytes.extracting(inner).equals(name) { return member.value }
+        var index = ranges.count - 2
+        while index >= 0 {
+            let written = ranges[index]
+            let inner = written.lowerBound + 1..<written.upperBound - 1
+            if bytes.extracting(inner).equals(name) { return ranges[index + 1] }
+            index -= 2
         }
         return nil
     }

@@ -1,57 +1,79 @@
 // SPDX-License-Identifier: MIT
-internal import Bytes
+package import Bytes
 internal import JSON
 
 /// The payload of an event or ack taken apart, as ranges into its bytes: arguments stay JSON until the
 /// domain needs a field.
 package enum EventArguments {
+    /// Where each argument stands. Up to sixteen, far more than the chat's own events have, allocate
+    /// nothing.
+    package typealias Ranges = RangeList
+
     /// Names that clients emit to themselves; taking them from a peer would let it fake a connect
     /// (Socket.IO protocol 5, EVENT; the reference parser refuses them).
     package static let reservedNames = [
         "connect", "connect_error", "disconnect", "disconnecting", "newListener", "removeListener",
     ]
 
+    /// An event's payload, or an ack's, taken apart.
+    ///
+    /// Shape: ranges are offsets into the packet's bytes.
+    package struct Parts: Hashable, Sendable {
+        /// The event's name, a string's quotes included; nil for an ack.
+        package var name: Range<Int>?
+        package var arguments: Ranges
+
+        package init(name: Range<Int>? = nil, arguments: Ranges = []) {
+            self.name = name
+            self.arguments = arguments
+        }
+    }
+
     /// Splits `["name", argument, …]`.
     ///
-    /// Shape: ranges are offsets into `bytes`; `name` includes the quotes of a string. One allocation, for
-    /// the list, when there are arguments.
+    /// Shape: ranges are offsets into `bytes`; `name` includes the quotes of a string.
     /// - Throws: `invalidPayload` unless it is an array whose first element is a string or number;
     ///   `reservedEvent`.
     package static func split(
         _ bytes: Span<UInt8>, in range: Range<Int>, maxDepth: Int = 32
-    ) throws(SocketError) -> (name: Range<Int>, arguments: [Range<Int>]) {
-        var name: Range<Int>?
-        var arguments: [Range<Int>] = []
-        try walk(bytes, in: range, maxDepth: maxDepth) { element in
-            if name == nil { name = element } else { arguments.append(element) }
-        }
-        guard let name else { throw .invalidPayload }
-        try check(name: bytes.extracting(name))
-        return (name, arguments)
+    ) throws(SocketError) -> (name: Range<Int>, arguments: Ranges) {
+        var parts = Parts()
+        let name = try event(bytes, in: range, maxDepth: maxDepth, into: &parts)
+        return (name, parts.arguments)
     }
 
     /// Splits the payload of an ack, `[argument, …]`, which may be empty.
     /// - Throws: `invalidPayload` unless it is an array.
     package static func splitAck(
         _ bytes: Span<UInt8>, in range: Range<Int>, maxDepth: Int = 32
-    ) throws(SocketError) -> [Range<Int>] {
-        var arguments: [Range<Int>] = []
-        try walk(bytes, in: range, maxDepth: maxDepth) { arguments.append($0) }
-        return arguments
+    ) throws(SocketError) -> Ranges {
+        var parts = Parts()
+        try ack(bytes, in: range, maxDepth: maxDepth, into: &parts)
+        return parts.arguments
     }
 
-    /// Checks an event's payload without keeping its parts.
-    static func check(
-        _ bytes: Span<UInt8>, in range: Range<Int>, maxDepth: Int
-    ) throws(SocketError) {
-        var name: Range<Int>?
-        try walk(bytes, in: range, maxDepth: maxDepth) { if name == nil { name = $0 } }
-        guard let name else { throw .invalidPayload }
+    /// Takes an event's payload apart and checks its name, which it returns.
+    @discardableResult
+    static func event(
+        _ bytes: Span<UInt8>, in range: Range<Int>, maxDepth: Int, into parts: inout Parts
+    ) throws(SocketError) -> Range<Int> {
+        try walk(bytes, in: range, maxDepth: maxDepth) { element in
+            if parts.name == nil { parts.name = element } else { parts.arguments.append(element) }
+        }
+        guard let name = parts.name else { throw .invalidPayload }
         try check(name: bytes.extracting(name))
+        return name
+    }
+
+    /// Takes an ack's payload apart.
+    static func ack(
+        _ bytes: Span<UInt8>, in range: Range<Int>, maxDepth: Int, into parts: inout Parts
+    ) throws(SocketError) {
+        try walk(bytes, in: range, maxDepth: maxDepth) { parts.arguments.append($0) }
     }
 
     /// Calls `body` with the range of each element of the one array that `bytes[range]` must be.
-    static func walk(
+    private static func walk(
         _ bytes: Span<UInt8>, in range: Range<Int>, maxDepth: Int, _ body: (Range<Int>) -> Void
     ) throws(SocketError) {
         let text = bytes.extracting(0..<range.upperBound)

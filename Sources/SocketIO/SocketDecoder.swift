@@ -23,53 +23,116 @@ package enum SocketStep: Hashable, Sendable {
 /// none is due: parts of a packet are contiguous. Whether a namespace exists or is joined is the caller's to
 /// know; all that a packet shows by itself is checked here.
 ///
-/// A plain event is decoded without an allocation while its namespace has at most 15 bytes.
+/// A plain event is decoded without an allocation while its namespace has at most 15 bytes, and a binary
+/// one where the caller gives its buffers back (`takeBack`).
 package struct SocketDecoder: Sendable {
     private struct Pending: Sendable {
+        /// Bytes of a packet's text whose buffer is kept for the next.
+        static let keptBytes = 4096
+
         var packet: SocketPacket
-        var text: [UInt8]
+        var parts = EventArguments.Parts()
+        var isDue = false
+        var text: [UInt8] = []
         var attachments: [[UInt8]] = []
         var byteCount = 0
+
+        mutating func begin(
+            _ packet: SocketPacket, _ parts: EventArguments.Parts, _ bytes: Span<UInt8>
+        ) {
+            self.packet = packet
+            self.parts = parts
+            isDue = true
+            byteCount = 0
+            text.removeAll(keepingCapacity: true)
+            text.append(bytes)
+        }
+
+        mutating func finish() -> SocketStep {
+            isDue = false
+            let (whole, all) = (text, attachments)
+            text = []
+            attachments = []
+            return .binaryPacket(packet, text: whole, attachments: all)
+        }
     }
 
     private let limits: SocketLimits
-    /// The packet whose attachments are due: at most one. A list, since it takes no room while empty.
+    /// The packet whose attachments are due, or what is left of the last: at most one. A list, since it
+    /// takes no room for those who send no binary.
     private var pending: [Pending] = []
 
     /// A decoder for a connection just open.
     package init(limits: SocketLimits = SocketLimits()) { self.limits = limits }
 
     /// Whether attachments are due: the end of the connection would cut a packet.
-    package var isAwaitingAttachments: Bool { !pending.isEmpty }
+    package var isAwaitingAttachments: Bool { pending.first?.isDue ?? false }
 
     /// Takes the payload of a text message (without Engine.IO's `4`), which must be well-formed UTF-8.
     /// - Throws: `SocketError`; the decoder is spent then.
     package mutating func text(_ bytes: Span<UInt8>) throws(SocketError) -> SocketStep {
-        guard pending.isEmpty else { throw .unexpectedText }
-        let packet = try header(bytes)
+        var parts = EventArguments.Parts()
+        return try text(bytes, parts: &parts)
+    }
+
+    /// Takes the payload of a text message, and gives the parts of an event's or ack's data, which are
+    /// found while it is checked.
+    /// - Parameter parts: empty; ranges of `bytes` where the step is a packet.
+    /// - Throws: `SocketError`; the decoder is spent then.
+    package mutating func text(
+        _ bytes: Span<UInt8>, parts: inout EventArguments.Parts
+    ) throws(SocketError) -> SocketStep {
+        guard !isAwaitingAttachments else { throw .unexpectedText }
+        let packet = try header(bytes, &parts)
         guard packet.type.isBinary else { return .packet(packet) }
-        pending = [Pending(packet: packet, text: bytes.array())]
+        if pending.isEmpty { pending.append(Pending(packet: packet)) }
+        pending[0].begin(packet, parts, bytes)
         return .awaitingAttachments
     }
 
     /// Takes a binary message: the next attachment.
     /// - Throws: `SocketError`; the decoder is spent then.
     package mutating func binary(_ bytes: [UInt8]) throws(SocketError) -> SocketStep {
-        guard var due = pending.popLast() else { throw .unexpectedBinary }
-        guard bytes.count <= limits.maxAttachmentBytes - due.byteCount else {
+        var parts = EventArguments.Parts()
+        return try binary(bytes, parts: &parts)
+    }
+
+    /// Takes a binary message, and gives the parts of the packet's data with the last one.
+    /// - Parameter parts: ranges of the packet's text where the step is a binary packet.
+    /// - Throws: `SocketError`; the decoder is spent then.
+    package mutating func binary(
+        _ bytes: [UInt8], parts: inout EventArguments.Parts
+    ) throws(SocketError) -> SocketStep {
+        guard isAwaitingAttachments else { throw .unexpectedBinary }
+        guard bytes.count <= limits.maxAttachmentBytes - pending[0].byteCount else {
             throw .attachmentsTooLarge
         }
-        due.byteCount += bytes.count
-        due.attachments.append(bytes)
-        guard due.attachments.count == due.packet.attachmentCount else {
-            pending = [due]
+        pending[0].byteCount += bytes.count
+        pending[0].attachments.append(bytes)
+        guard pending[0].attachments.count == pending[0].packet.attachmentCount else {
             return .awaitingAttachments
         }
-        return .binaryPacket(due.packet, text: due.text, attachments: due.attachments)
+        parts = pending[0].parts
+        return pending[0].finish()
+    }
+
+    /// Takes the buffers of a binary packet back, when the caller has done with it: the next one is then
+    /// put together in them. Optional; a connection that holds much lets it go.
+    package mutating func takeBack(
+        text: consuming [UInt8], attachments: consuming [[UInt8]]
+    ) {
+        guard !pending.isEmpty, !isAwaitingAttachments, text.capacity <= Pending.keptBytes else {
+            return
+        }
+        attachments.removeAll(keepingCapacity: true)
+        pending[0].text = text
+        pending[0].attachments = attachments
     }
 
     /// `<type>[<n>-][<namespace>,][<ack id>][JSON]`
-    private func header(_ bytes: Span<UInt8>) throws(SocketError) -> SocketPacket {
+    private func header(
+        _ bytes: Span<UInt8>, _ parts: inout EventArguments.Parts
+    ) throws(SocketError) -> SocketPacket {
         guard bytes.count > 0, let type = SocketPacketType(rawValue: bytes[0]) else {
             throw .unknownPacketType
         }
@@ -101,12 +164,14 @@ package struct SocketDecoder: Sendable {
             offset = digits.upperBound
         }
         if offset < bytes.count { packet.data = offset..<bytes.count }
-        try check(packet, bytes)
+        try check(packet, bytes, &parts)
         return packet
     }
 
     /// What each type of packet must and must not hold.
-    private func check(_ packet: SocketPacket, _ bytes: Span<UInt8>) throws(SocketError) {
+    private func check(
+        _ packet: SocketPacket, _ bytes: Span<UInt8>, _ parts: inout EventArguments.Parts
+    ) throws(SocketError) {
         switch packet.type {
         case .connect:
             if let data = packet.data { try check(bytes, data, isOneOf: [.object]) }
@@ -117,11 +182,13 @@ package struct SocketDecoder: Sendable {
             guard packet.data == nil else { throw .invalidPayload }
         case .event, .binaryEvent:
             guard let data = packet.data else { throw .invalidPayload }
-            try EventArguments.check(bytes, in: data, maxDepth: limits.maxDepth)
+            try EventArguments.event(
+                bytes, in: data, maxDepth: limits.maxDepth, into: &parts)
         case .ack, .binaryAck:
             guard packet.ackID != nil else { throw .malformedAckID }
             guard let data = packet.data else { throw .invalidPayload }
-            try EventArguments.walk(bytes, in: data, maxDepth: limits.maxDepth) { _ in }
+            try EventArguments.ack(
+                bytes, in: data, maxDepth: limits.maxDepth, into: &parts)
         }
         if packet.type.isBinary, let data = packet.data {
             try Placeholders.check(

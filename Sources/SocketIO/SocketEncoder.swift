@@ -86,11 +86,16 @@ package enum SocketEncoder {
         namespace: String = "/", name: String, arguments: [[UInt8]], ackID: Int? = nil,
         attachmentCount: Int = 0, into output: inout [UInt8]
     ) {
-        var literal: [UInt8] = []
-        JSONString.write(name, into: &literal)
-        event(
-            namespace: namespace, nameAndArguments: [literal] + arguments, ackID: ackID,
+        header(
+            attachmentCount > 0 ? .binaryEvent : .event, namespace: namespace, ackID: ackID,
             attachmentCount: attachmentCount, into: &output)
+        output.append(UInt8(ascii: "["))
+        JSONString.write(name, into: &output)
+        for argument in arguments {
+            output.append(UInt8(ascii: ","))
+            output.append(contentsOf: argument)
+        }
+        output.append(UInt8(ascii: "]"))
     }
 
     /// Appends the answer to an event.

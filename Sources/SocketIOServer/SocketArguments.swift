@@ -28,7 +28,9 @@ package struct SocketArguments: Hashable, Sendable, ExpressibleByArrayLiteral {
     /// - Parameters:
     ///   - ranges: one JSON text each, in `packet`.
     ///   - attachments: as many as the texts' placeholders count.
-    package init(_ ranges: [Range<Int>], in packet: Span<UInt8>, attachments: [[UInt8]] = []) {
+    package init(
+        _ ranges: some Collection<Range<Int>>, in packet: Span<UInt8>, attachments: [[UInt8]] = []
+    ) {
         items = ranges.map { packet.extracting($0).array() }
         self.attachments = attachments
     }

@@ -54,15 +54,16 @@ final class SocketConnection: EngineDelegate {
     func received(text: Span<UInt8>) {
         guard !isGreedy else { return close(.tooSlow) }
         do {
-            switch try decoder.text(text) {
-            case .packet(let packet): try received(packet, in: text, attachments: [])
+            var parts = EventArguments.Parts()
+            switch try decoder.text(text, parts: &parts) {
+            case .packet(let packet): try received(packet, parts, in: text, attachments: [])
             case .awaitingAttachments:
                 // Attachments are kept until all are there: not for somebody who has not signed in.
                 guard sockets.contains(where: \.isConnected) else {
                     throw SocketError.unexpectedBinary
                 }
-            case .binaryPacket(let packet, let text, let attachments):
-                try received(packet, in: text.span, attachments: attachments)
+            // Only an attachment makes one whole.
+            case .binaryPacket: throw SocketError.unexpectedText
             }
         } catch {
             close(.protocolError)
@@ -72,10 +73,12 @@ final class SocketConnection: EngineDelegate {
     func received(binary: Span<UInt8>) {
         guard !isGreedy else { return close(.tooSlow) }
         do {
+            var parts = EventArguments.Parts()
             if case .binaryPacket(let packet, let text, let attachments) = try decoder.binary(
-                binary.array())
+                binary.array(), parts: &parts)
             {
-                try received(packet, in: text.span, attachments: attachments)
+                try received(packet, parts, in: text.span, attachments: attachments)
+                decoder.takeBack(text: text, attachments: attachments)
             }
         } catch {
             close(.protocolError)
@@ -105,7 +108,8 @@ final class SocketConnection: EngineDelegate {
     // MARK: Packets
 
     private func received(
-        _ packet: SocketPacket, in text: Span<UInt8>, attachments: [[UInt8]]
+        _ packet: SocketPacket, _ parts: EventArguments.Parts, in text: Span<UInt8>,
+        attachments: [[UInt8]]
     ) throws(SocketError) {
         guard let socket = sockets.first(where: { $0.namespace.name == packet.namespace }) else {
             switch packet.type {
@@ -116,18 +120,16 @@ final class SocketConnection: EngineDelegate {
         }
         switch packet.type {
         case .event, .binaryEvent:
-            guard socket.isConnected, let data = packet.data else { throw .invalidPayload }
-            let (name, arguments) = try EventArguments.split(text, in: data)
+            guard socket.isConnected, let name = parts.name else { throw .invalidPayload }
             socket.handler?.received(
                 SocketEvent(
-                    name: name, arguments: arguments, ackID: packet.ackID, attachments: attachments),
+                    name: name, arguments: parts.arguments, ackID: packet.ackID,
+                    attachments: attachments),
                 in: text)
         case .ack, .binaryAck:
-            guard socket.isConnected, let data = packet.data, let id = packet.ackID else {
-                throw .invalidPayload
-            }
-            let arguments = try EventArguments.splitAck(text, in: data)
-            socket.answered(id, SocketArguments(arguments, in: text, attachments: attachments))
+            guard socket.isConnected, let id = packet.ackID else { throw .invalidPayload }
+            socket.answered(
+                id, SocketArguments(parts.arguments, in: text, attachments: attachments))
         case .disconnect: socket.end(.clientLeft)
         case .connect, .connectError: throw .invalidPayload
         }

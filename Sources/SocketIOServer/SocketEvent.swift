@@ -2,6 +2,7 @@
 internal import Bytes
 internal import EngineIO
 internal import JSON
+package import SocketIO
 package import Timing
 
 /// One event as it came in: ranges into the packet's bytes, which are valid until the call that
@@ -9,7 +10,7 @@ package import Timing
 package struct SocketEvent {
     /// The name as written: a JSON string with its quotes, or a number.
     package let name: Range<Int>
-    package let arguments: [Range<Int>]
+    package let arguments: EventArguments.Ranges
     /// Set when the peer asks for an answer.
     package let ackID: Int?
     /// Binary messages that placeholders in the arguments stand for.
