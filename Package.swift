@@ -229,6 +229,7 @@ let package = Package(
         tests("TLS", ["Bytes"]),
         tests("Metrics", ["Bytes"]),
         tests("Chaos", ["JSON"]),
+        tests("ProtocolTool", ["CMeasure"]),
         tests("chatctl", ["Bytes", "JSON", "ChatCore", "Store", arguments]),
         tests("Reactor", ["Bytes", "Timing"]),
         tests(
@@ -293,12 +294,12 @@ let package = Package(
 // Fuzz targets link libFuzzer's main instead of their own, so they exist only for scripts/fuzz.sh.
 if Context.environment["FUZZ"] == "1" {
     let layers = ["Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "EngineIO", "SocketIO"]
-    let targets = layers.dropFirst(2) + ["JWT", "Connection"]
-    package.targets += targets.map { name in
+    let server = ["EngineIOServer", "HTTPServer", "Metrics", "Reactor", "SocketIOServer"]
+    let more = ["JWT": ["JWT", "Crypto"], "Server": server]
+    package.targets += (layers.dropFirst(2) + ["JWT", "Connection", "Server"]).map { name in
         .executableTarget(
             name: "Fuzz\(name)",
-            dependencies: (name == "JWT" ? layers + ["JWT", "Crypto"] : layers)
-                .map { .byName(name: $0) },
+            dependencies: (layers + more[name, default: []]).map { .byName(name: $0) },
             swiftSettings: strict + [.unsafeFlags(["-parse-as-library"])])
     }
 }

@@ -3,7 +3,7 @@
 """Python's parsers on the bytes of `ProtocolTool vectors`, and the table of all parsers.
 
 usage: bench-parsers.py measure <VECTORS       case, ns: python-socketio, python-engineio, websockets, json
-       bench-parsers.py table OURS PYTHON NODE
+       bench-parsers.py table OURS INSTRUCTIONS PYTHON NODE
 """
 import sys
 import timeit
@@ -68,21 +68,21 @@ def measure():
         print(f"{name}\t{min(timer.repeat(7, rounds)) / rounds * 1e9:.0f}")
 
 
-def table(ours, python, node):
+def table(ours, instructions, python, node):
     def others(path):
         return dict(line.rstrip("\n").split("\t")[:2] for line in open(path, encoding="utf-8"))
 
-    python, node = others(python), others(node)
+    instructions, python, node = others(instructions), others(python), others(node)
     print("| case | bytes | ns | instructions | allocations | python ns | node ns |\n|---|--:|--:|--:|--:|--:|--:|")
     for line in open(ours, encoding="utf-8"):
-        name, size, ns, instructions, allocations = line.rstrip("\n").split("\t")
-        counted = "not available" if instructions == "-" else instructions
+        name, size, ns, allocations = line.rstrip("\n").split("\t")
+        counted = instructions.get(name, "no valgrind")
         print(f"| {name} | {size} | {ns} | {counted} | {allocations} | {python.get(name, '')} | {node.get(name, '')} |")
 
 
 if sys.argv[1:2] == ["measure"]:
     measure()
-elif sys.argv[1:2] == ["table"] and len(sys.argv) == 5:
+elif sys.argv[1:2] == ["table"] and len(sys.argv) == 6:
     table(*sys.argv[2:])
 else:
     sys.exit(__doc__)

@@ -27,6 +27,7 @@ step() {
 step "test" scripts/test.sh
 step "check" scripts/check.sh
 step "release build" swift build -c release
+step "allocations" .build/release/ProtocolTool allocations
 step "no planted bugs" scripts/tidy.sh
 step "chaos" env CHAOS_SECONDS=30 CHAOS_FAULTS=20 scripts/chaos.sh run --clients 60
 step "web client" services/frontend/build.sh
