@@ -129,4 +129,61 @@ for name, options, stream in [
     for cut in (0, 77):
         write("Connection", f"{name}-{cut}", bytes([cut, options | (cut & 0xF0)]) + stream)
 
+
+# Server: options, then a script of what up to four clients do (Sources/FuzzServer/FuzzServer.swift).
+def say(client, data):
+    return bytes([client << 6, len(data) & 255, len(data) >> 8]) + data
+
+
+def act(client, number, *more):
+    return bytes([client << 6 | number, *more])
+
+
+def poll(*packets, sid="$0"):
+    return request(f"POST /socket.io/?EIO=4&transport=polling&sid={sid}", body="\x1e".join(packets).encode())
+
+
+def get(sid="$0"):
+    return request(f"GET /socket.io/?EIO=4&transport=polling&sid={sid}")
+
+
+def upgraded(client, *fields):
+    return say(client, upgrade("", *fields)) + act(client, READ)
+
+
+def texts(client, *packets):
+    return b"".join(say(client, frame(TEXT, packet)) for packet in packets)
+
+
+READ, SHUT, GONE, WAIT = 4, 5, 6, 7
+HELLO = upgraded(0) + texts(0, "40") + act(0, READ)
+TWO = HELLO + upgraded(1) + texts(1, "40") + act(1, READ)
+for name, options, script in [
+    ("echo", 0, HELLO + texts(0, '421["echo",{"a":1}]', '42["echo"]', "3", "2")),
+    ("rooms", 0, TWO + texts(0, '42["join","a"]', '42["join","b"]') + texts(1, '42["join","a"]', '42["shout","b",1]',
+        '42["tell","x"]', '42["leave","a"]') + act(0, READ)),
+    ("asks", 0, TWO + texts(1, '42["join","a"]') + texts(0, '42["ask",1]', '427["question"]') + texts(1, '432["answer"]')
+        + act(0, WAIT, 4) + act(0, READ)),
+    ("binary", 0, TWO + texts(0, '451-["binary",{"_placeholder":true,"num":0}]') + say(0, frame(BINARY, b"\1\2\3"))
+        + act(1, READ)),
+    ("endings", 0, TWO + texts(0, '42["out"]', "40", '42["thrown"]') + texts(1, '42["away"]')),
+    ("guarded", 0, upgraded(0) + texts(0, "40/guarded,{}", '40/guarded,{"key":"right"}', '42/guarded,["x"]', "41/guarded,",
+        "40/nowhere,")),
+    ("recovers", 2, HELLO + texts(0, '42["join","a"]', '42["tell",1]') + act(0, READ) + act(0, GONE) + upgraded(1)
+        + texts(1, '40{"pid":"$4","offset":"1"}') + act(1, READ)),
+    ("deflates", 1, upgraded(0, "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits") + texts(0, "40")
+        + say(0, frame(TEXT, deflated('42["tell","aaaaaaaaaaaaaaaa"]'), rsv1=True))),
+    ("polling", 0, say(0, OPEN) + act(0, READ) + say(0, poll("40") + get()) + act(0, READ) + say(0, get())
+        + say(1, poll('42["echo",1]', "b" + base64.b64encode(b"x").decode())) + act(0, READ)),
+    ("upgrades", 0, say(0, OPEN) + act(0, READ) + say(0, poll("40")) + say(0, get()) + say(1, upgrade("&sid=$0"))
+        + texts(1, "2probe") + act(0, READ) + texts(1, "5", '421["echo"]', "1")),
+    ("silence", 0, HELLO + act(0, WAIT, 120) + act(0, READ) + texts(0, "3") + act(0, WAIT, 255)),
+    ("slow", 0, TWO + texts(0, *['42["tell","' + "x" * 99 + '"]'] * 6) + act(1, SHUT) + act(0, READ)),
+    ("http", 0, say(0, request("GET /text/a") + request("HEAD /text/b") + request("POST /echo", body=b"x" * 40)
+        + request("PUT /echo") + request("GET /none", "Connection: close"))),
+    ("expects", 0, say(0, request("POST /echo", "Expect: 100-continue", "Content-Length: 3")) + say(0, b"abc")
+        + say(1, b"GET /") + act(1, WAIT, 255)),
+]:
+    write("Server", name, bytes([options]) + script)
+
 print(sum(len(files) for _, _, files in os.walk(ROOT)), "seeds under", ROOT)

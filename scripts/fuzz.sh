@@ -9,7 +9,7 @@ seconds=${1:-${FUZZ_SECONDS:-60}}
 [ $# -eq 0 ] || shift
 [[ $seconds =~ ^[0-9]+$ ]] || die "seconds must be a number, not '$seconds'"
 targets=("$@")
-[ ${#targets[@]} -gt 0 ] || targets=(HTTP1 WebSocket EngineIO SocketIO JSON JWT Connection)
+[ ${#targets[@]} -gt 0 ] || targets=(HTTP1 WebSocket EngineIO SocketIO JSON JWT Connection Server)
 
 export FUZZ=1
 # The coverage that -sanitize=fuzzer asks for by itself is of a kind libFuzzer no longer reads.
@@ -24,7 +24,7 @@ for target in "${targets[@]}"; do
     mkdir -p "$found"
     say "Fuzz$target: $seconds s"
     log=.build-fuzz/$target.log
-    if "$bin/Fuzz$target" -max_total_time="$seconds" -max_len=4096 -timeout=10 \
+    if "$bin/Fuzz$target" -max_total_time="$seconds" -max_len=4096 -timeout=20 \
         -artifact_prefix="$found/" "$found" "Tests/FuzzCorpus/$target" >"$log" 2>&1; then
         closing "fuzz $target: no finding, $(grep -a '^Done ' "$log" | tail -n 1)," \
             "$(find "$found" -type f | wc -l) inputs kept"

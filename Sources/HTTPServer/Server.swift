@@ -166,11 +166,22 @@ package final class Server: Sendable {
     }
 
     private func serve(on loop: EventLoop, listeners: [Int32]) {
+        attach(loop, listeners: listeners)
+        loop.run()
+    }
+
+    private func attach(_ loop: EventLoop, listeners: [Int32]) {
         let server = LoopServer(loop: loop, server: self, listeners: listeners)
         loop.attachment = server
         server.streams = makeStreams?(server)
         server.start()
-        loop.run()
+    }
+
+    /// Serves on the caller's own loop, which the caller turns, instead of `start`: without a port and
+    /// without threads. Connections come by `adopt`. What fuzzing drives.
+    package func attach(to loop: EventLoop) {
+        state.withLock { $0.mailboxes = [loop.mailbox] }
+        attach(loop, listeners: [])
     }
 
     /// Stops accepting, lets what is under way finish, and returns when every connection has gone or

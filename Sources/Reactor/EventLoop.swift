@@ -67,6 +67,9 @@ package final class EventLoop {
     private var wheel: TimerWheel<any TimerTarget>
     private var letters: [Mailbox.Letter] = []
     private var isRunning = true
+    private let clock: () -> Instant
+    private static let maxEvents = 1024
+    private let events = UnsafeMutablePointer<clinux_event>.allocate(capacity: maxEvents)
     private let thread: pthread_t
     /// Where reads go: one buffer for all connections, since only one is read at a time.
     package let readBuffer: UnsafeMutableRawBufferPointer
@@ -75,10 +78,14 @@ package final class EventLoop {
     /// - Parameters:
     ///   - index: position among the server's loops.
     ///   - mailbox: made before the thread, so that letters can be left before the loop turns.
-    package init(index: Int, mailbox: Mailbox = Mailbox()) {
+    ///   - clock: CLOCK_MONOTONIC, unless the caller turns the loop and makes its own time.
+    package init(
+        index: Int, mailbox: Mailbox = Mailbox(), clock: @escaping () -> Instant = SystemClock.now
+    ) {
         self.index = index
         self.mailbox = mailbox
-        now = SystemClock.now()
+        self.clock = clock
+        now = clock()
         epoll = clinux_epoll_create()
         precondition(epoll >= 0, "epoll_create1: out of descriptors at start")
         wheel = TimerWheel(tick: EventLoop.tick, now: now)
@@ -91,6 +98,7 @@ package final class EventLoop {
 
     deinit {
         readBuffer.deallocate()
+        events.deallocate()
         _ = clinux_close(epoll)
     }
 
@@ -166,38 +174,41 @@ package final class EventLoop {
 
     /// Turns until `stop`.
     package func run() {
-        assertOnLoop()
-        let capacity = 1024
-        let events = UnsafeMutablePointer<clinux_event>.allocate(capacity: capacity)
-        defer { events.deallocate() }
-        while isRunning {
-            let count = clinux_epoll_wait(epoll, events, Int32(capacity), timeout())
-            precondition(count >= 0, "epoll_wait on our own set")
-            now = SystemClock.now()
-            wakeUp = .distantFuture
-            for target in wheel.advance(to: now) { target.timerFired(now: now) }
-            var hasMail = false
-            for index in 0..<Int(count) {
-                let event = events[index]
-                if event.data == UInt64.max {
-                    hasMail = true
-                    continue
-                }
-                let name = Registration(
-                    index: UInt32(truncatingIfNeeded: event.data),
-                    generation: UInt32(truncatingIfNeeded: event.data >> 32))
-                // A handler earlier in this batch may have closed this one and reused its slot.
-                handler(name)?.ready(Readiness(rawValue: event.events))
-            }
-            if hasMail { readMail() }
-            beforeSleep?()
-        }
+        while isRunning { turn(waiting: timeout()) }
         mailbox.close()
         attachment = nil
         beforeSleep = nil
         slots.removeAll()
         // Those whose timers would never come hold whoever holds the loop.
         wheel = TimerWheel(tick: EventLoop.tick, now: now)
+    }
+
+    /// One turn.
+    /// - Parameter milliseconds: how long to wait for something to do; 0 not at all, -1 as long as it
+    ///   takes.
+    package func turn(waiting milliseconds: Int32) {
+        assertOnLoop()
+        let count = clinux_epoll_wait(
+            epoll, events, Int32(EventLoop.maxEvents), milliseconds)
+        precondition(count >= 0, "epoll_wait on our own set")
+        now = clock()
+        wakeUp = .distantFuture
+        for target in wheel.advance(to: now) { target.timerFired(now: now) }
+        var hasMail = false
+        for index in 0..<Int(count) {
+            let event = events[index]
+            if event.data == UInt64.max {
+                hasMail = true
+                continue
+            }
+            let name = Registration(
+                index: UInt32(truncatingIfNeeded: event.data),
+                generation: UInt32(truncatingIfNeeded: event.data >> 32))
+            // A handler earlier in this batch may have closed this one and reused its slot.
+            handler(name)?.ready(Readiness(rawValue: event.events))
+        }
+        if hasMail { readMail() }
+        beforeSleep?()
     }
 
     private func readMail() {
@@ -210,7 +221,7 @@ package final class EventLoop {
     private func timeout() -> Int32 {
         let wake = min(wakeUp, wheel.nextWake() ?? .distantFuture)
         guard wake != .distantFuture else { return -1 }
-        let left = (wake - SystemClock.now()).nanoseconds
+        let left = (wake - clock()).nanoseconds
         return left <= 0 ? 0 : Int32(min(left / 1_000_000 + 1, 60_000))
     }
 }
