@@ -41,6 +41,9 @@ private enum Keys {
     static let compression = SettingKey.bool(
         "CHAT_COMPRESSION",
         help: "Compress messages for clients that take it: less traffic, more CPU.")
+    static let ring = SettingKey<SendBatches>.choice(
+        "CHAT_IO_URING", default: .auto,
+        help: "Send broadcasts through io_uring: where the kernel allows it, surely, or never.")
     static let takeOver = SettingKey.bool(
         "CHAT_TAKE_OVER",
         help: "Take the listening sockets of the instance on this port, which then drains and ends."
@@ -48,7 +51,7 @@ private enum Keys {
 
     static let all: [any SettingDeclaration] = [
         port, dataDirectory, loops, webRoot, origins, messageBytes, rate, authURL, issuer, secret,
-        compression, takeOver,
+        compression, ring, takeOver,
     ]
 }
 
@@ -124,6 +127,7 @@ ServiceHost.run(
         settings[Keys.loops] > 0 ? settings[Keys.loops] : sysconf(Int32(_SC_NPROCESSORS_ONLN))
     var server = context.serverConfiguration(port: settings[Keys.port], loops: loops)
     server.maxMessageBytes = configuration.engine.maxPayload
+    server.sendBatches = settings[Keys.ring]
     let takesOver = settings[Keys.takeOver]
     var parts = ServiceParts(
         server: server, router: router,

@@ -186,13 +186,14 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     }
 
     private func poll(_ batch: FrameBatch, from message: Int) {
-        let bytes = batch.frames.bytes
-        for packet in batch.packets(from: message) {
-            let payload = bytes.span.extracting(packet.payload)
-            if packet.isBinary {
-                queue.append(binary: payload)
-            } else {
-                queue.append(text: payload)
+        batch.frames.withBytes { bytes in
+            for packet in batch.packets(from: message) {
+                let payload = bytes.extracting(packet.payload)
+                if packet.isBinary {
+                    queue.append(binary: payload)
+                } else {
+                    queue.append(text: payload)
+                }
             }
         }
         becomeReady()

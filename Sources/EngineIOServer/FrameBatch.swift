@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Bytes
 package import HTTPServer
 
 /// One Engine.IO packet inside WebSocket frames that are complete already.
@@ -42,7 +43,7 @@ package final class FrameBatch: Sendable {
         var bytes: [UInt8] = []
         var packets: [FramedPacket] = []
         var starts: [Start] = []
-        bytes.reserveCapacity(batches.reduce(0) { $0 + $1.frames.bytes.count })
+        bytes.reserveCapacity(batches.reduce(0) { $0 + $1.frames.count })
         packets.reserveCapacity(batches.reduce(0) { $0 + $1.packets.count })
         starts.reserveCapacity(batches.reduce(1) { $0 + $1.count })
         for batch in batches {
@@ -56,7 +57,7 @@ package final class FrameBatch: Sendable {
                     + bytes.count
                 packets.append(FramedPacket(payload: payload, isBinary: packet.isBinary))
             }
-            bytes.append(contentsOf: batch.frames.bytes)
+            batch.frames.withBytes { bytes.append($0) }
         }
         starts.append(Start(byte: bytes.count, packet: packets.count))
         frames = SharedBytes(bytes)
@@ -68,7 +69,7 @@ package final class FrameBatch: Sendable {
     package var count: Int { starts.count - 1 }
 
     /// The frames from a message on.
-    func range(from message: Int) -> Range<Int> { starts[message].byte..<frames.bytes.count }
+    func range(from message: Int) -> Range<Int> { starts[message].byte..<frames.count }
 
     /// The packets from a message on.
     func packets(from message: Int) -> ArraySlice<FramedPacket> {

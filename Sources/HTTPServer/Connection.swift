@@ -47,6 +47,8 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
 
     private(set) var outbox = Outbox()
     private var isDirty = false
+    /// Whether a send of ours waits in the loop's batch.
+    private var isInBatch = false
     private var interest: Readiness = .readable
     private var closesAfterFlush = false
     /// Whether parsing waits for the peer to read what it has asked for.
@@ -734,11 +736,13 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     func sendNow(_ shared: SharedBytes, _ range: Range<Int>) {
         guard phase == .webSocket else { return }
         var sent = 0
-        if secure == nil, outbox.isEmpty {
-            sent = shared.bytes.withUnsafeBytes { bytes in
-                clinux_send(
-                    descriptor, bytes.baseAddress.map { $0 + range.lowerBound }, range.count)
+        if secure == nil, outbox.isEmpty, !isInBatch {
+            if let batch = server.openBatch {
+                isInBatch = true
+                return batch.add(self, descriptor, shared, range)
             }
+            sent = clinux_send(
+                descriptor, shared.memory.baseAddress.map { $0 + range.lowerBound }, range.count)
             if sent == range.count { return }
             // Why it took nothing is found out, and dealt with, by the flush.
             sent = max(0, sent)
@@ -750,20 +754,34 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     func sendNow(_ pieces: [SharedBytes]) {
         guard phase == .webSocket else { return }
         let scratch = server.scratch
-        let total = pieces.reduce(0) { $0 + $1.bytes.count }
-        guard secure == nil, outbox.isEmpty, total <= scratch.count, pieces.count > 1 else {
-            for piece in pieces { enqueue(shared: piece, 0..<piece.bytes.count) }
+        let total = pieces.reduce(0) { $0 + $1.count }
+        guard secure == nil, outbox.isEmpty, !isInBatch, total <= scratch.count, total > 0 else {
+            for piece in pieces { enqueue(shared: piece, 0..<piece.count) }
+            return
+        }
+        if let batch = server.openBatch {
+            isInBatch = batch.add(self, descriptor, gathering: pieces, total: total)
             return
         }
         var filled = 0
         for piece in pieces {
-            piece.bytes.withUnsafeBytes { bytes in
-                UnsafeMutableRawBufferPointer(rebasing: scratch[filled...]).copyMemory(from: bytes)
-                filled += bytes.count
-            }
+            UnsafeMutableRawBufferPointer(rebasing: scratch[filled...]).copyMemory(
+                from: piece.memory)
+            filled += piece.count
         }
         let sent = max(0, clinux_send(descriptor, scratch.baseAddress, filled))
         if sent < filled { enqueue(Array(scratch[sent..<filled])) }
+    }
+
+    /// The kernel has taken all that was put by for this connection.
+    func batchSent() { isInBatch = false }
+
+    /// The kernel has left a part: it goes before what was queued meanwhile.
+    func batchLeft(_ bytes: SharedBytes, _ range: Range<Int>) {
+        isInBatch = false
+        guard phase != .closed else { return }
+        outbox.prepend(shared: bytes, range)
+        markDirty()
     }
 
     func markDirty() {
@@ -850,6 +868,8 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     /// Closes at once and tells whoever waited.
     func abort() {
         guard phase != .closed, let registration else { return }
+        // The descriptor's number may be another's right after.
+        if isInBatch { server.openBatch?.submit() }
         phase = .closed
         cancelTimer()
         server.loop.unregister(descriptor, registration)

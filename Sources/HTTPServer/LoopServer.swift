@@ -41,6 +41,13 @@ package final class LoopServer {
     /// Where an outbox gathers small segments for one send.
     let scratch: UnsafeMutableRawBufferPointer = .allocate(byteCount: 64 * 1024, alignment: 64)
 
+    /// Performs the sends of a broadcast together, where the kernel can and the configuration wants it.
+    private lazy var batch =
+        configuration.sendBatches == .off ? nil : SendBatch(counting: server.sendBatches)
+    /// The batch under way; nil when each connection is to send for itself.
+    var openBatch: SendBatch? { isBatching ? batch : nil }
+    private var isBatching = false
+
     /// What the TLS sessions of this loop read from and write to.
     private(set) lazy var wire = TLSWire()
     private(set) lazy var gzip = GzipEncoder()
@@ -281,6 +288,16 @@ package final class LoopServer {
             dirty.removeAll(keepingCapacity: true)
             for connection in batch { connection.flush() }
         }
+    }
+
+    /// Performs what connections are given to send now (`WebSocketChannel.sendNow`) in one piece at the
+    /// end.
+    package func batchingSends(_ body: () -> Void) {
+        guard let batch, !isBatching else { return body() }
+        isBatching = true
+        body()
+        isBatching = false
+        batch.submit()
     }
 
     /// The `date` field of this second.

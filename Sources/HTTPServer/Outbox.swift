@@ -4,11 +4,36 @@ internal import CLinux
 internal import DequeModule
 internal import Glibc
 
-/// Bytes that many connections send without owning them: immutable once shared.
+/// Bytes that many connections send without owning them: immutable, at one address as long as somebody
+/// holds them, so that the kernel can be given many such addresses in one call.
 package final class SharedBytes: Sendable {
-    package let bytes: [UInt8]
+    nonisolated(unsafe) let memory: UnsafeRawBufferPointer
 
-    package init(_ bytes: [UInt8]) { self.bytes = bytes }
+    package convenience init(_ bytes: [UInt8]) {
+        self.init(copying: bytes)
+    }
+
+    init(_ bytes: UnsafeRawBufferPointer) { memory = SharedBytes.copy(bytes) }
+
+    private init(copying bytes: [UInt8]) {
+        memory = bytes.withUnsafeBytes { SharedBytes.copy($0) }
+    }
+
+    deinit { memory.deallocate() }
+
+    private static func copy(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
+        let copy = UnsafeMutableRawBufferPointer.allocate(
+            byteCount: max(1, bytes.count), alignment: 16)
+        copy.copyMemory(from: bytes)
+        return UnsafeRawBufferPointer(rebasing: copy[..<bytes.count])
+    }
+
+    package var count: Int { memory.count }
+
+    /// Gives the bytes out for the time of a call.
+    package func withBytes<Result>(_ body: (Span<UInt8>) -> Result) -> Result {
+        body(Span(_unsafeBytes: memory))
+    }
 }
 
 /// What a connection has yet to send, in order: its own bytes and references into shared ones.
@@ -32,11 +57,9 @@ struct Outbox {
             case .own(let bytes):
                 bytes.withUnsafeBytes { body(UnsafeRawBufferPointer(rebasing: $0[offset...])) }
             case .shared(let shared, let range):
-                shared.bytes.withUnsafeBytes {
-                    body(
-                        UnsafeRawBufferPointer(
-                            rebasing: $0[range.lowerBound + offset..<range.upperBound]))
-                }
+                body(
+                    UnsafeRawBufferPointer(
+                        rebasing: shared.memory[range.lowerBound + offset..<range.upperBound]))
             }
         }
     }
@@ -70,6 +93,14 @@ struct Outbox {
         guard !range.isEmpty else { return }
         seal()
         segments.append(.shared(shared, range))
+        count += range.count
+    }
+
+    /// Puts back what was to go before everything else and of which the kernel has taken only a part.
+    /// Nothing of what waits has been sent since.
+    mutating func prepend(shared: SharedBytes, _ range: Range<Int>) {
+        precondition(sent == 0)
+        segments.prepend(.shared(shared, range))
         count += range.count
     }
 

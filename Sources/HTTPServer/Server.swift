@@ -10,11 +10,15 @@ internal import Timing
 package enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
     /// The address cannot be listened on; `code` is the errno.
     case cannotListen(host: String, port: Int, code: Int32)
+    /// io_uring is asked for, and the kernel has none or does not allow it.
+    case noRing(code: Int32)
 
     package var description: String {
         switch self {
         case .cannotListen(let host, let port, let code):
             "cannot listen on \(host) port \(port): \(String(cString: strerror(code)))"
+        case .noRing(let code):
+            "io_uring is asked for and cannot be had: \(String(cString: strerror(code)))"
         }
     }
 }
@@ -31,6 +35,7 @@ package final class Server: Sendable {
     let workers: WorkerPool
     let requests: Counter
     let deflates: Counter
+    let sendBatches: Counter
     let refused: Counter
     let handshakeFailures: Counter
     let malformedProxyHeaders: Counter
@@ -66,6 +71,9 @@ package final class Server: Sendable {
         deflates = metrics.counter(
             "websocket_deflates_total",
             help: "Messages compressed; a broadcast counts once for all its receivers.")
+        sendBatches = metrics.counter(
+            "websocket_send_batches_total",
+            help: "System calls that sent a broadcast to many connections at once (io_uring).")
         requests = metrics.counter(
             "http_requests_total", help: "Requests whose head and body were complete.")
         refused = metrics.counter(
@@ -100,6 +108,9 @@ package final class Server: Sendable {
     /// - Parameter inherited: listening sockets of the configured address that another process had;
     ///   owned from here, spread over the loops. Empty: new ones are made.
     package func start(inheriting inherited: [Int32] = []) throws(ServerError) {
+        if configuration.sendBatches == .on, let code = SendBatch.obstacle {
+            throw .noRing(code: code)
+        }
         var port = UInt16(configuration.port)
         var listeners = inherited
         if inherited.isEmpty { try probe(&port) }

@@ -52,6 +52,9 @@ package struct ServerConfiguration: Sendable {
     /// time a service has for its whole drain.
     package var drainTime: Duration = .seconds(4)
 
+    /// Whether the sends of a broadcast are performed together.
+    package var sendBatches = SendBatches.auto
+
     /// Bytes from which a message is compressed, where the client takes it: shorter ones gain less than
     /// they cost. From there on what does not shrink is sent as it is; 0 compresses everything.
     package var deflateThreshold = 256
@@ -68,4 +71,13 @@ package struct ServerConfiguration: Sendable {
         self.loops = loops
         self.workers = workers
     }
+}
+
+/// Whether the sends of a broadcast are performed together, by io_uring.
+package enum SendBatches: String, CaseIterable, Sendable {
+    /// Where the kernel has it and allows it.
+    case auto
+    /// A server does not start without.
+    case on
+    case off
 }

@@ -103,7 +103,9 @@ package final class LoopSockets: StreamHandler {
             server.sendQueued()
         }
         var sent = Flush()
-        for namespace in namespaces { namespace.flush(&sent) }
+        server.batchingSends {
+            for namespace in namespaces { namespace.flush(&sent) }
+        }
         underWay = (start, sent)
         flushed(sent.frames)
     }

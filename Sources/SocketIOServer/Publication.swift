@@ -73,7 +73,7 @@ package final class Publication: Sendable {
     }
 
     /// Bytes it holds, but for what is compressed later.
-    var byteCount: Int { plain.frames.bytes.count + (offset?.frames.bytes.count ?? 0) }
+    var byteCount: Int { plain.frames.count + (offset?.frames.count ?? 0) }
 
     /// The encoding for a class of receiver.
     /// - Parameter deflate: compresses a message, or says by nil that it would not shrink; asked at most
@@ -121,16 +121,17 @@ package final class Publication: Sendable {
     private static func deflated(
         _ whole: FrameBatch, by deflate: (Span<UInt8>) -> [UInt8]?
     ) -> FrameBatch {
-        let frames = whole.frames.bytes
         let text = whole.packets[0].payload
-        guard let compressed = deflate(frames.span.extracting(text)) else { return whole }
+        guard let compressed = whole.frames.withBytes({ deflate($0.extracting(text)) }) else {
+            return whole
+        }
         var bytes: [UInt8] = []
-        bytes.reserveCapacity(compressed.count + 10 + frames.count - text.upperBound)
+        bytes.reserveCapacity(compressed.count + 10 + whole.frames.count - text.upperBound)
         FrameWriter.writeHeader(opcode: .text, length: compressed.count, rsv1: true, into: &bytes)
         let payload = bytes.count..<bytes.count + compressed.count
         bytes.append(contentsOf: compressed)
         let moved = bytes.count - text.upperBound
-        bytes.append(contentsOf: frames[text.upperBound...])
+        whole.frames.withBytes { bytes.append($0.extracting(text.upperBound...)) }
         let attachments = whole.packets.dropFirst().map { packet in
             FramedPacket(
                 payload: packet.payload.lowerBound + moved..<packet.payload.upperBound + moved,

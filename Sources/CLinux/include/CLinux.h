@@ -63,3 +63,15 @@ intptr_t clinux_send_rights(int fd, const void *bytes, size_t count, const int *
 /// recvmsg(); `rights` has room for CLINUX_RIGHTS, and gets what came with these bytes, close-on-exec.
 /// EMSGSIZE when some could not be taken; all of them are closed then.
 intptr_t clinux_recv_rights(int fd, void *bytes, size_t count, int *rights, int *rights_count);
+
+/// An io_uring for sends alone (io_uring(7)): many in one system call, which waits until all are done.
+/// To be used from the thread that made it. None of them blocks, so nothing is under way after a submit.
+struct clinux_ring;
+/// Null where the kernel has none or does not allow it; errno says why.
+struct clinux_ring *clinux_ring_create(unsigned entries);
+void clinux_ring_destroy(struct clinux_ring *ring);
+/// Puts by a send() with MSG_NOSIGNAL and MSG_DONTWAIT. False when the ring is full.
+_Bool clinux_ring_send(struct clinux_ring *ring, int fd, const void *bytes, size_t count);
+/// Performs what was put by. `results` gets what each send answered, or its negative errno, in order;
+/// one that the kernel did not take answers -EAGAIN.
+void clinux_ring_submit(struct clinux_ring *ring, int32_t *results);
