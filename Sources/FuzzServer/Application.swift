@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import EngineIO
 internal import JSON
 internal import SocketIOServer
 

@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: MIT
 internal import Bytes
+internal import EngineIO
 internal import EngineIOServer
 internal import Glibc
+internal import HTTP1
 internal import HTTPServer
 internal import JSON
 internal import Metrics
 internal import Reactor
+internal import SocketIO
 internal import SocketIOServer
 internal import Timing
+internal import WebSocket
 
 /// A server of one loop, its clients, and the time they share.
 final class Stage {

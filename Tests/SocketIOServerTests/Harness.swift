@@ -113,9 +113,10 @@ final class SocketServerHarness {
                 .on("away") { _, _ in socket.closeTransport(.goingAway) }
                 .on("5") { _, acknowledge in acknowledge(["five"]) }
         }
-        sockets.serve("/guarded") { socket in
+        // The handler is kept by the sockets: it must not keep them.
+        sockets.serve("/guarded") { [unowned sockets] socket in
             EventTable(socket)
-                .use { [unowned sockets] table, next in
+                .use { table, next in
                     Later.run(on: sockets, after: .milliseconds(10)) {
                         let isWelcome = table.auth?["key"]?.string == "right"
                         next(isWelcome ? nil : .init("wrong key", data: ["code": 42]))
