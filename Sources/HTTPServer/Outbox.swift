@@ -7,6 +7,7 @@ internal import Glibc
 /// Bytes that many connections send without owning them: immutable, at one address as long as somebody
 /// holds them, so that the kernel can be given many such addresses in one call.
 package final class SharedBytes: Sendable {
+    // SAFETY: written by the initialiser alone, and deallocated with the object.
     nonisolated(unsafe) let memory: UnsafeRawBufferPointer
 
     package convenience init(_ bytes: [UInt8]) {
