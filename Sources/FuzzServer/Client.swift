@@ -38,7 +38,9 @@ final class Client {
     /// Keeps the methods of what was asked, which tell how answers end.
     private func note(_ bytes: ArraySlice<UInt8>) {
         unparsed += bytes
-        while let step = try? requests.next(in: unparsed.span) {
+        while true {
+            let waiting = unparsed
+            guard let step = try? requests.next(in: waiting.span) else { break }
             unparsed.removeFirst(step.consumed)
             if case .needMore = step.event { return }
             if case .head(let head) = step.event { methods.append(head.method) }
