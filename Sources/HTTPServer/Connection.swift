@@ -55,8 +55,13 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     private var isStalled = false
     /// Whether it waits in the line for its turn (`TurnShare`).
     private var waitsForTurn = false
-    /// Whether its next read may be dear: so was the last, or there has been none.
-    private var isDear = true
+    /// What its reads have cost.
+    private var cost = TurnShare.Cost.unknown
+    /// The turn of its last read: who has been silent since asks for little, whatever it cost.
+    private var lastRead: Int64 = 0
+    private static let silence: Int64 = 10_000_000
+    /// Bytes it has counted among those held (`LoopServer.hold`).
+    private var held = 0
 
     private var deadline = Instant.distantFuture
     private var timer: (id: TimerID, at: Instant)?
@@ -86,6 +91,8 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     /// Bytes given to the parser in one go where they may be compressed, and inflate to a thousand times
     /// as many.
     private static let inflatedBytes = 512
+    /// Bytes of a message under way that are not counted among those held.
+    private static let freeBytes = 16 * 1024
     /// Unsent bytes past which nothing more is read or parsed, so that a peer that asks and never reads
     /// holds this much and one answer, not whatever its requests multiply into.
     private static let unsentBytes = 256 * 1024
@@ -147,11 +154,20 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         switch phase {
         // Past the turn's share of handshakes: the bytes stay where they are and are reported again.
         case .opening: if !server.takesHandshakeStep() { return }
-        case .http, .webSocket: if isDear, server.isLate { return wait() }
+        case .http, .webSocket:
+            let now = server.loop.now.nanoseconds
+            if cost == .dear, now - lastRead < Connection.silence { return wait() }
+            if cost != .cheap, server.isLate { return wait(isLong: false) }
         case .answering, .draining, .closed: break
         }
         receive()
-        isDear = server.lap()
+        countHeld()
+        noteRead()
+    }
+
+    private func noteRead() {
+        cost.note(isDear: server.lap())
+        lastRead = server.loop.now.nanoseconds
     }
 
     private func receive() {
@@ -316,22 +332,44 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         return used
     }
 
-    /// Goes to the end of the line, and reads nothing more before its turn.
-    private func wait() {
+    /// Goes to the end of a line, and reads nothing more before its turn.
+    private func wait(isLong: Bool = true) {
         guard phase == .http || phase == .webSocket, !waitsForTurn else { return }
         waitsForTurn = true
         watch(interest.subtracting(.readable))
-        server.waitForTurn(self)
+        server.waitForTurn(self, isLong: isLong)
     }
 
     func takeTurn() {
         waitsForTurn = false
         if phase == .http || phase == .webSocket, !isStalled {
             if unread.isEmpty { receive() } else { consumeUnread() }
+            countHeld()
         }
+        noteRead()
         if phase == .http || phase == .webSocket, !isStalled, !waitsForTurn {
             watch(interest.union(.readable))
         }
+    }
+
+    /// Counts what is kept of messages that are not whole, and ends the connection when all connections
+    /// together have the loop keep too much.
+    private func countHeld() {
+        guard phase != .closed else { return }
+        let kept =
+            unread.count + (http?.body.count ?? 0) + (channel?.receiver.heldBytes ?? 0)
+        let counted = max(0, kept - Connection.freeBytes)
+        guard counted != held else { return }
+        let hasRoom = server.hold(counted - held)
+        held = counted
+        guard !hasRoom else { return }
+        if phase == .webSocket { return closeWebSocket(code: 1013, reason: "") }
+        guard phase == .http else { return }
+        http?.body = []
+        refuse(
+            .problem(
+                503, code: "busy", detail: "Too much is being received; try again.",
+                fields: ["retry-after": "1"]))
     }
 
     /// Asks nothing more of a peer that does not read.
@@ -484,6 +522,8 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         var bytes: [UInt8] = []
         var fields = response.fields
         fields.remove("connection")
+        // Who names a protocol to upgrade to lists that (RFC 9110 §7.8, §15.5.22).
+        if response.status == 426 { fields.append("connection", "upgrade") }
         let sendsBody = ResponseWriter.write(
             status: response.status, reason: HTTPResponse.reason(response.status), fields: fields,
             bodyCount: response.body.count, keepAlive: keepAlive,
@@ -599,6 +639,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         cancelTimer()
         server.loop.unregister(descriptor, registration)
         server.forget(registration)
+        giveBackHeld()
         self.registration = nil
         phase = .closed
         http = nil
@@ -880,6 +921,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         secure = nil
         _ = clinux_close(descriptor)
         server.server.admission.leave(peer)
+        giveBackHeld()
         outbox.removeAll()
         unread = []
         if let exchange = http?.exchange {
@@ -897,6 +939,11 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
                 tellClosed(channel, code: nil)
             }
         }
+    }
+
+    private func giveBackHeld() {
+        _ = server.hold(-held)
+        held = 0
     }
 
     // MARK: Time

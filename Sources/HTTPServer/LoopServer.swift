@@ -58,6 +58,8 @@ package final class LoopServer {
     private static let handshakeStepsPerTurn = 8
 
     private var share = TurnShare()
+    /// Bytes of messages that are not whole yet (`ServerConfiguration.maxHeldBytes`).
+    private var heldBytes = 0
 
     private let listeners: [Listener]
     /// Connections by the index of their registration.
@@ -227,22 +229,34 @@ package final class LoopServer {
         loop.handler(registration) as? Connection
     }
 
+    // MARK: What is kept of messages under way
+
+    /// Counts bytes that are kept of a message which is not whole yet, or, negative, no more.
+    /// - Returns: false when all peers together have more kept than the loop has room for. The bytes are
+    ///   counted nevertheless, until they are given back.
+    package func hold(_ bytes: Int) -> Bool {
+        heldBytes += bytes
+        return bytes <= 0
+            || heldBytes <= max(configuration.maxHeldBytes / max(1, configuration.loops), 8 << 20)
+    }
+
     // MARK: Sharing the turn
 
-    /// Puts somebody at the end of the line: its turn comes in this turn of the loop or a later one.
-    package func waitForTurn(_ taker: any TurnTaker) {
-        share.wait(taker)
+    /// Puts somebody at the end of a line: its turn comes in this turn of the loop or a later one.
+    /// - Parameter isLong: whether it is known to have much to do.
+    package func waitForTurn(_ taker: any TurnTaker, isLong: Bool = true) {
+        share.wait(taker, isLong: isLong)
         loop.wake(at: loop.now)
     }
 
-    /// Whether a read that may be dear has to wait in the line.
+    /// Whether a read of which little is known has to wait in line.
     var isLate: Bool { share.isLate(on: loop) }
 
     /// To be asked behind each read.
     /// - Returns: whether it was dear.
     func lap() -> Bool { share.lap(on: loop) }
 
-    private func serveLine() {
+    private func serveLines() {
         var left = share.waiting
         guard left > 0 else { return }
         let end = TurnShare.end()
@@ -273,7 +287,7 @@ package final class LoopServer {
 
     private func flush() {
         handshakeSteps = LoopServer.handshakeStepsPerTurn
-        serveLine()
+        serveLines()
         streams?.turnEnds()
         sendQueued()
         streams?.turnSent()

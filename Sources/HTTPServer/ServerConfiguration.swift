@@ -34,6 +34,10 @@ package struct ServerConfiguration: Sendable {
     package var compressesAnswers = true
     /// What the listener proves itself with: all its connections speak TLS then. Nil: none does.
     package var tls: TLSCredentials?
+    /// Bytes of messages that are not whole yet, kept for all connections together; each loop has its
+    /// share, at least 8 MiB. The first 16 KiB of a connection's do not count, so that who sends little is
+    /// served whatever others have begun. Who asks for more is told to come back.
+    package var maxHeldBytes: Int = 64 << 20
     package var http: HTTPLimits = HTTPLimits()
     package var webSocket: WebSocketLimits = WebSocketLimits()
     /// From accept to the end of the PROXY header and the TLS handshake.

@@ -37,23 +37,39 @@ package struct WorkSlice {
 
 /// How the peers of one loop share its turns.
 ///
-/// What peers send is read as it is reported, and answered in the same turn, while a turn is young or
-/// their last input was cheap. The rest, connections not heard of before among it, waits in one line,
-/// first come, first served: a slice each, until the turn's share for the line is used up. So a turn
-/// stays short whatever is sent, and those who ask for little do not wait for those who ask for much.
+/// What peers send is read as it is reported, and answered in the same turn, where their last input was
+/// cheap. Others wait in two lines that are served by turns, a slice each, until the turn's share for them
+/// is used up: in the short one those of whom little is known and who came late in a turn, in the long one
+/// those whose input was dear twice running, or is more than a slice. So a turn stays short whatever is
+/// sent, and those who ask for little do not wait for those who ask for much.
 struct TurnShare {
+    /// What one peer's reads have cost so far. Once may be the machine's doing.
+    enum Cost {
+        case unknown, cheap, suspect, dear
+
+        mutating func note(isDear: Bool) {
+            switch self {
+            case _ where !isDear: self = .cheap
+            case .unknown, .cheap: self = .suspect
+            case .suspect, .dear: self = .dear
+            }
+        }
+    }
+
     /// From the beginning of a turn: past it, input that may be dear waits in the line.
     private static let forArrivals: Int64 = 500_000
-    /// For the line, a turn.
-    private static let forLine: Int64 = 500_000
+    /// For the lines, a turn.
+    private static let forLines: Int64 = 500_000
     /// What one read may cost without being dear.
     private static let cheap: Int64 = 50_000
 
-    private var line = Deque<any TurnTaker>()
+    private var short = Deque<any TurnTaker>()
+    private var long = Deque<any TurnTaker>()
+    private var prefersLong = false
     private var lastReading: Int64 = 0
     private var turnBegan: Int64 = 0
 
-    /// Whether a read that may be dear has to wait.
+    /// Whether a read of which little is known has to wait.
     mutating func isLate(on loop: EventLoop) -> Bool {
         begin(on: loop)
         return lastReading - turnBegan > TurnShare.forArrivals
@@ -74,15 +90,25 @@ struct TurnShare {
         lastReading = turnBegan
     }
 
-    mutating func wait(_ taker: any TurnTaker) { line.append(taker) }
+    mutating func wait(_ taker: any TurnTaker, isLong: Bool) {
+        if isLong { long.append(taker) } else { short.append(taker) }
+    }
 
-    /// How many there are to be served this turn: who joins the line meanwhile has the next.
-    var waiting: Int { line.count }
+    /// How many there are to be served this turn: who joins a line meanwhile has the next.
+    var waiting: Int { short.count + long.count }
 
-    mutating func next() -> any TurnTaker { line.removeFirst() }
+    /// The next to be served. Only while somebody waits.
+    mutating func next() -> any TurnTaker {
+        prefersLong.toggle()
+        return prefersLong
+            ? long.popFirst() ?? short.removeFirst() : short.popFirst() ?? long.removeFirst()
+    }
 
-    mutating func removeAll() { line.removeAll() }
+    mutating func removeAll() {
+        short.removeAll()
+        long.removeAll()
+    }
 
-    /// When the line's share of a turn is used up that begins now.
-    static func end() -> Int64 { SystemClock.now().nanoseconds + forLine }
+    /// When the lines' share of a turn is used up that begins now.
+    static func end() -> Int64 { SystemClock.now().nanoseconds + forLines }
 }

@@ -47,4 +47,19 @@ package enum CommonSettings {
         logFormat,
         logLevel, redisURL, unlimited,
     ]
+
+    /// Whether connections from an address must begin with a PROXY header under an environment. False,
+    /// too, where its settings cannot be read: the services say what is wrong with them.
+    package static func expectProxyHeader(
+        from address: String, in environment: [String: String]
+    ) -> Bool {
+        let settings = try? Settings(
+            program: .init(name: "", summary: ""), keys: [trustedProxies, proxyProtocol],
+            arguments: [], environment: environment
+        ) { (path) throws(SettingProblem) in throw SettingProblem("is not read here") }
+        guard let settings, settings[proxyProtocol], let address = IPAddress(address) else {
+            return false
+        }
+        return settings[trustedProxies].contains { $0.contains(address) }
+    }
 }

@@ -68,6 +68,11 @@ package struct SocketDecoder: Sendable {
     /// Whether attachments are due: the end of the connection would cut a packet.
     package var isAwaitingAttachments: Bool { pending.first?.isDue ?? false }
 
+    /// Bytes kept of a packet whose attachments are not all there yet.
+    package var heldBytes: Int {
+        isAwaitingAttachments ? pending[0].text.count + pending[0].byteCount : 0
+    }
+
     /// Takes the payload of a text message (without Engine.IO's `4`), which must be well-formed UTF-8.
     /// - Throws: `SocketError`; the decoder is spent then.
     package mutating func text(_ bytes: Span<UInt8>) throws(SocketError) -> SocketStep {

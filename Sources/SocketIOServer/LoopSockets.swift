@@ -57,6 +57,9 @@ package final class LoopSockets: StreamHandler {
 
     var now: Instant { loop.now }
 
+    /// See `LoopServer.hold`.
+    func hold(_ bytes: Int) -> Bool { server.hold(bytes) }
+
     /// Serves a namespace, from now on. Names that are not served are refused with
     /// `Invalid namespace`.
     /// - Parameter recovery: of this namespace alone; nil where nothing is recovered, or the

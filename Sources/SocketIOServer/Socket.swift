@@ -170,6 +170,8 @@ package final class Socket {
 
     /// Answers an event of the client's. The caller answers each at most once.
     package func acknowledge(_ ackID: Int, _ arguments: SocketArguments) {
+        connection?.letGoIfGreedy()
+        guard phase != .closed else { return }
         var packet: [UInt8] = []
         SocketEncoder.ack(
             namespace: namespace.name, id: ackID, arguments: arguments.items,
@@ -179,6 +181,12 @@ package final class Socket {
             guard phase != .closed else { return }
             connection?.engine?.send(binary: attachment)
         }
+    }
+
+    /// Answers an event by a packet that is encoded already.
+    package func acknowledge(packet: [UInt8]) {
+        connection?.letGoIfGreedy()
+        send(packet: packet)
     }
 
     /// Has the handler told, once, when everything that waits now is with the kernel.

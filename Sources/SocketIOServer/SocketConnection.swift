@@ -53,9 +53,12 @@ final class SocketConnection: EngineDelegate {
 
     func received(text: Span<UInt8>) {
         guard !isGreedy else { return close(.tooSlow) }
+        let before = decoder.heldBytes
         do {
             var parts = EventArguments.Parts()
-            switch try decoder.text(text, parts: &parts) {
+            let step = try decoder.text(text, parts: &parts)
+            hold(decoder.heldBytes - before)
+            switch step {
             case .packet(let packet): try received(packet, parts, in: text, attachments: [])
             case .awaitingAttachments:
                 // Attachments are kept until all are there: not for somebody who has not signed in.
@@ -72,17 +75,29 @@ final class SocketConnection: EngineDelegate {
 
     func received(binary: Span<UInt8>) {
         guard !isGreedy else { return close(.tooSlow) }
+        let before = decoder.heldBytes
+        var parts = EventArguments.Parts()
+        let step: SocketStep
         do {
-            var parts = EventArguments.Parts()
-            if case .binaryPacket(let packet, let text, let attachments) = try decoder.binary(
-                binary.array(), parts: &parts)
-            {
-                try received(packet, parts, in: text.span, attachments: attachments)
-                decoder.takeBack(text: text, attachments: attachments)
-            }
+            step = try decoder.binary(binary.array(), parts: &parts)
+        } catch {
+            // What was kept of the packet is gone, too.
+            hold(decoder.heldBytes - before)
+            return close(.protocolError)
+        }
+        hold(decoder.heldBytes - before)
+        guard case .binaryPacket(let packet, let text, let attachments) = step else { return }
+        do {
+            try received(packet, parts, in: text.span, attachments: attachments)
+            decoder.takeBack(text: text, attachments: attachments)
         } catch {
             close(.protocolError)
         }
+    }
+
+    /// Counts what is kept of a packet whose attachments are not all there.
+    private func hold(_ bytes: Int) {
+        if bytes != 0, !server.hold(bytes) { close(.goingAway) }
     }
 
     func drained() {
@@ -102,6 +117,8 @@ final class SocketConnection: EngineDelegate {
 
     func closed() {
         engine = nil
+        _ = server.hold(-decoder.heldBytes)
+        decoder = SocketDecoder(limits: server.configuration.limits)
         for socket in sockets { socket.end(.transportEnded) }
     }
 
@@ -172,6 +189,12 @@ final class SocketConnection: EngineDelegate {
             isConnected = isConnected || socket.isConnected
         }
         engine.deadline = isConnected ? deadline : min(deadline, connectDeadline)
+    }
+
+    /// Lets the client go when far more waits than it may keep waiting: answers come later than the
+    /// requests, and a read may hold many.
+    func letGoIfGreedy() {
+        if isGreedy { close(.tooSlow) }
     }
 
     /// Whether far more waits than a client may keep waiting: it asks, and does not take the answers.

@@ -94,6 +94,9 @@ package struct MessageReceiver {
         self.deflate = deflate
     }
 
+    /// Bytes kept of a message that is not whole yet.
+    package var heldBytes: Int { isHandedOut ? 0 : assembly.count }
+
     /// Whether a message or frame is under way, so that an end of the connection would cut it.
     package var isInsideMessage: Bool { frame != nil || message != nil }
 

@@ -13,7 +13,7 @@ p99 is above `P99_FACTOR` times that of the worse of `nothing` and `spinning` in
 
 Prints Markdown tables and ends with the line `N passed, N failed`.
 
-usage: hostile.py [layers] [deflate] [chat] [waves] [ATTACK…]    ATTACK: part of an attack's name
+usage: hostile.py [layers] [chat] [waves] [ATTACK…]    ATTACK: part of an attack's name
 Takes BIN_DIR and HOSTILE_SECONDS (length of an attack, 4) from the environment.
 """
 
@@ -66,17 +66,6 @@ async def ask_echo(http, url, token):
         answer = await receive(peer, timeout=30)
         if answer != f"43{number}[{number}]":
             raise SystemExit(f"an ordinary client got {answer!r}")
-    return ask
-
-
-async def ask_bare(http, url, token):
-    """A bare WebSocket: a message and its echo."""
-    peer = await http.ws_connect(url + "/")
-
-    async def ask(number):
-        await peer.send_str(f"question {number}")
-        if await receive(peer, timeout=30) != f"question {number}":
-            raise SystemExit("an ordinary client got no echo")
     return ask
 
 
@@ -322,6 +311,19 @@ async def slow_frames(target, until):
     await drip(await many(lambda: websocket(target, start), 500), until)
 
 
+async def bodies_almost_whole(target, until):
+    start = (b"POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\n"
+             + b"4" * 999_000)
+    await many(lambda: raw(target, start), 500)
+    await rest(until)
+
+
+async def frames_almost_whole(target, until):
+    start = b"\x81\xff" + (1_000_000).to_bytes(8, "big") + b"\0\0\0\0" + b"4" * 999_000
+    await many(lambda: websocket(target, start), 500)
+    await rest(until)
+
+
 async def tiny_fragments(target, until):
     async def one():
         while time.monotonic() < until:
@@ -379,9 +381,27 @@ async def half_open_upgrades(target, until):
     await rest(until)
 
 
+async def bombs_not_agreed(target, until):
+    packed = zlib.compress(bytes(64 << 20), 9)[2:-4]
+    await again_and_again(lambda: websocket(target, frame(packed, 2, rsv=4)), 20, until)
+
+
 async def compression_bombs(target, until):
-    packed = zlib.compress(bytes(16 << 20), 9)[2:-4]
+    packed = zlib.compress(bytes(64 << 20), 9)[2:-4]
     bomb = frame(packed, 2, rsv=4)
+    await again_and_again(lambda: websocket(target, bomb, extensions=OFFER), 20, until)
+
+
+async def bombs_just_small_enough(target, until):
+    packed = zlib.compress(b"4" + bytes(999_998), 9)[2:-4]
+    await again_and_again(lambda: websocket(target, frame(packed, 2, rsv=4), extensions=OFFER), 20, until)
+
+
+async def bombs_in_fragments(target, until):
+    packed = zlib.compress(bytes(64 << 20), 9)[2:-4]
+    cut = [packed[at:at + 128] for at in range(0, len(packed), 128)]
+    bomb = (frame(cut[0], 2, False, rsv=4) + b"".join(frame(piece, 0, False) for piece in cut[1:-1])
+            + frame(cut[-1], 0))
     await again_and_again(lambda: websocket(target, bomb, extensions=OFFER), 20, until)
 
 
@@ -405,10 +425,10 @@ async def giant_events(target, until):
 
 async def attachments_withheld(target, until):
     head = frame(b'4510-["echo",' + b",".join(b'{"_placeholder":true,"num":%d}' % n for n in range(10)) + b"]")
-    peers = await many(lambda: joined(target), 50)
+    peers = await many(lambda: joined(target), 200)
     for peer in peers:
         peer.write(head)
-    for _ in range(9):
+    for _ in range(4):
         for peer in peers:
             peer.write(frame(b"z" * 900_000, 2))
             await asyncio.sleep(0)
@@ -435,29 +455,6 @@ async def never_read(target, until):
     for peer in peers:
         peer.transport.pause_reading()
     await pour_all(peers, frame(b'42["mirror","' + b"y" * 4000 + b'"]') * 20, until)
-
-
-# Where compression is agreed: the profile `echo`, whose messages may have 16 MiB.
-
-
-async def deflated_bombs(target, until):
-    packed = zlib.compress(bytes(64 << 20), 9)[2:-4]
-    bomb = frame(packed, 2, rsv=4)
-    await again_and_again(lambda: websocket(target, bomb, extensions=OFFER), 20, until)
-
-
-async def deflated_bombs_in_fragments(target, until):
-    packed = zlib.compress(bytes(64 << 20), 9)[2:-4]
-    cut = [packed[at:at + 16] for at in range(0, len(packed), 16)]
-    bomb = (frame(cut[0], 2, False, rsv=4) + b"".join(frame(piece, 0, False) for piece in cut[1:-1])
-            + frame(cut[-1], 0))
-    await again_and_again(lambda: websocket(target, bomb, extensions=OFFER), 20, until)
-
-
-async def deflated_pings_between(target, until):
-    packed = zlib.compress(bytes(100_000), 9)[2:-4]
-    flood = (frame(packed, 2, False, rsv=4) + frame(b"x" * 125, 9)) + frame(b"\0", 0) + frame(b"", 9) * 50
-    await pour_all(await many(lambda: websocket(target, extensions=OFFER), 20), flood * 10, until)
 
 
 # The chat: attackers who have an account and have signed in, unless it says otherwise.
@@ -493,6 +490,21 @@ async def sends_unanswered(target, until):
 async def histories(target, until):
     chunk = event("history:fetch", {"room": "lobby", "limit": 200}, b"7") * 20
     await pour_all(await signed_in(target), chunk, until)
+
+
+async def histories_unread(target, until):
+    peers = await signed_in(target)
+    for peer in peers:
+        peer.transport.pause_reading()
+    chunk = event("history:fetch", {"room": "lobby", "limit": 200}, b"7") * 250
+    await pour_all(peers, chunk, until)
+
+
+async def room_lists_unread(target, until):
+    peers = await signed_in(target)
+    for peer in peers:
+        peer.transport.pause_reading()
+    await pour_all(peers, event("room:join", {"room": "lobby"}, b"7") * 250, until)
 
 
 async def histories_compressed(target, until):
@@ -559,12 +571,13 @@ async def rest_requests(target, until):
     await pour_all(await many(lambda: raw(target), 20), request, until)
 
 
-LAYERS = [nothing, spinning, slow_headers, slow_bodies, slow_frames, tiny_fragments, fragments_of_a_byte, pings,
+LAYERS = [nothing, spinning, slow_headers, slow_bodies, slow_frames, bodies_almost_whole, frames_almost_whole,
+          tiny_fragments, fragments_of_a_byte, pings,
           pings_unread, requests_pipelined, invalid_polls, polls_of_many_packets, half_open_upgrades,
-          compression_bombs, many_namespaces, giant_ack_ids, deep_json, giant_events, attachments_withheld,
+          bombs_not_agreed, compression_bombs, bombs_just_small_enough, bombs_in_fragments, many_namespaces, giant_ack_ids, deep_json, giant_events, attachments_withheld,
           unanswered_questions, connects, never_connect, never_read]
-DEFLATE = [nothing, spinning, deflated_bombs, deflated_bombs_in_fragments, deflated_pings_between]
-CHAT = [nothing, spinning, sends, sends_unanswered, histories, histories_compressed, joins_and_leaves,
+CHAT = [nothing, spinning, sends, sends_unanswered, histories, histories_unread, histories_compressed,
+        room_lists_unread, joins_and_leaves,
         rooms_created, typing, presence, unknown_events, comings_and_goings, forged_tokens, never_sign_in,
         lobby_unread, rest_requests, slow_headers, slow_frames, pings, compression_bombs]
 
@@ -642,6 +655,15 @@ class Chat:
             env={**os.environ, "CHAT_LOOPS": "1", "CHAT_COMPRESSION": "1"})
         self.port = ports[0]
         self.url = f"http://127.0.0.1:{self.port}"
+        try:
+            self.prepare(bin_dir)
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def prepare(self, bin_dir):
+        """Waits for the suite, makes the accounts and what the chat holds."""
         end = time.monotonic() + 30
         while "\nready " not in "\n" + open(self.log.name, encoding="utf-8").read():
             if time.monotonic() > end or self.suite.poll() is not None:
@@ -653,7 +675,6 @@ class Chat:
                                   capture_output=True, text=True).stdout.split()
         self.pid = int(children[0])
         self.room = self.furnish()
-        return self
 
     def accounts(self, bin_dir, name):
         return subprocess.run(
@@ -669,8 +690,9 @@ class Chat:
             with urllib.request.urlopen(request, timeout=10) as answer:
                 return json.load(answer)
         for number in range(200):
-            post_json("/api/v1/rooms/lobby/messages", {"text": f"{number} " + "long ago " * 40})
-        return post_json("/api/v1/rooms", {"name": "fuss"})["id"]
+            post_json("/api/v1/rooms/lobby/messages", {"text": f"{number} " + "long ago " * 430})
+            time.sleep(0.02)  # fifty requests a second are a user's
+        return post_json("/api/v1/rooms", {"name": "fuss"})["room"]["id"]
 
     def __exit__(self, *_):
         self.suite.send_signal(signal.SIGTERM)
@@ -789,9 +811,13 @@ async def wave(server, watch, transport, end, before):
         else:
             if transport == "websocket":
                 peer.write(frame(b"\x03\xe8", 8))
+            else:
+                begin = peer.heard.index(b'"sid":"') + 7
+                peer.write(post(bytes(peer.heard[begin:begin + 24]), b"1"))
+                await peer.until(b"\r\n\r\nok")
             peer.transport.close()
     seconds = time.monotonic() - began
-    if transport == "polling":
+    if transport == "polling" and end == "abrupt":
         # A session outlives its connection until its ping has not been answered.
         await asyncio.sleep(23)
     for _ in range(100):
@@ -826,9 +852,6 @@ async def everything(wanted, only):
     if "layers" in wanted:
         with Layers("support", ask_echo) as server:
             results += await attacks(server, "The protocol layers", LAYERS, only)
-    if "deflate" in wanted:
-        with Layers("echo", ask_bare) as server:
-            results += await attacks(server, "Where permessage-deflate is agreed", DEFLATE, only)
     if "chat" in wanted:
         with Chat() as server:
             results += await attacks(server, "ChatService", CHAT, only)
@@ -839,7 +862,7 @@ async def everything(wanted, only):
 
 
 def main():
-    parts = ("layers", "deflate", "chat", "waves")
+    parts = ("layers", "chat", "waves")
     wanted = [argument for argument in sys.argv[1:] if argument in parts] or parts
     only = [argument for argument in sys.argv[1:] if argument not in parts]
     results = asyncio.run(everything(wanted, only))

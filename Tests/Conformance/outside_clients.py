@@ -1,8 +1,11 @@
 # SPDX-License-Identifier: MIT
-"""Other people's HTTP and WebSocket clients against ConformanceServer. Ends with `N passed, N failed`."""
+"""Other people's HTTP and WebSocket clients against ConformanceServer, and curl asking the suite of CHAT_URL for
+parts of a file of the web client. Ends with `N passed, N failed`."""
 
 import asyncio
+import email.utils
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -100,6 +103,70 @@ def curl_asks_before_a_page_does(_, server):
     assert "PUT" in re.search(r"(?i)access-control-allow-methods: (.*)", out)[1], out
 
 
+def part(*arguments):
+    """One answer of the web client's page: status, fields, body."""
+    code, out, err = run("curl", "-sS", "-m", "10", "-i", *arguments, os.environ["CHAT_URL"] + "/index.html")
+    assert code == 0, (arguments, code, err)
+    head, _, body = out.partition("\r\n\r\n")
+    lines = head.split("\r\n")
+    return int(lines[0].split()[1]), {
+        name.lower(): value.strip() for name, _, value in (line.partition(":") for line in lines[1:])}, body
+
+
+def curl_asks_for_one_range(*_):
+    status, fields, whole = part()
+    assert status == 200 and fields["accept-ranges"] == "bytes", fields
+    count = len(whole.encode())
+    for wanted, begin, end in (("0-9", 0, 10), ("-20", count - 20, count), ("10-", 10, count),
+                               (f"5-{count + 100}", 5, count), (f"-{count + 5}", 0, count), ("0-0", 0, 1)):
+        status, fields, body = part("-r", wanted)
+        assert status == 206, (wanted, status)
+        assert fields["content-range"] == f"bytes {begin}-{end - 1}/{count}", (wanted, fields)
+        assert body.encode() == whole.encode()[begin:end] and int(fields["content-length"]) == end - begin, wanted
+
+
+def curl_asks_for_ranges_there_are_not(*_):
+    count = len(part()[2].encode())
+    for wanted in (f"{count}-", f"{count}-{count + 9}", "-0"):
+        status, fields, _ = part("-H", f"Range: bytes={wanted}")
+        assert status == 416 and fields["content-range"] == f"bytes */{count}", (wanted, status, fields)
+    # What is no range, or of another unit, is no question: the whole is the answer.
+    for field in ("bytes=9-0", "bytes=x", "lines=0-9", "bytes=", "bytes=0-9,x"):
+        assert part("-H", f"Range: {field}")[0] == 200, field
+
+
+def curl_asks_for_several_ranges(*_):
+    whole = part()[2]
+    status, fields, body = part("-r", "0-4,10-14,-3")
+    assert status == 206 and "content-range" not in fields, fields
+    kind, _, boundary = fields["content-type"].partition("; boundary=")
+    assert kind == "multipart/byteranges", fields
+    assert body.endswith(f"\r\n--{boundary}--\r\n"), body[-80:]
+    found = []
+    for piece in body.split(f"\r\n--{boundary}")[1:-1]:
+        head, _, content = piece.partition("\r\n\r\n")
+        begin, end, count = map(int, re.search(r"(?i)content-range: bytes (\d+)-(\d+)/(\d+)", head).groups())
+        assert count == len(whole.encode()) and content == whole[begin:end + 1], (head, content)
+        found.append((begin, end))
+    assert found == [(0, 4), (10, 14), (count - 3, count - 1)], found
+    # One that is satisfiable is served; what lies over one another, or is very many, is not worth parts.
+    assert part("-r", f"0-4,{10 ** 9}-")[0] == 206
+    assert part("-r", "0-,0-,0-")[0] == 200
+    assert part("-r", ",".join(f"{n}-{n}" for n in range(17)))[0] == 200
+
+
+def curl_asks_for_a_range_on_condition(*_):
+    fields = part()[1]
+    tag, date = fields["etag"], fields["last-modified"]
+    older = email.utils.formatdate(email.utils.parsedate_to_datetime(date).timestamp() - 60, usegmt=True)
+    for condition, status in ((tag, 206), ('"another"', 200), (f"W/{tag}", 200), (date, 206), (older, 200)):
+        assert part("-r", "0-9", "-H", f"If-Range: {condition}")[0] == status, condition
+    # A precondition comes before the range (RFC 9110 §13.2.2), which is for GET alone.
+    assert part("-r", "0-9", "-H", f"If-None-Match: {tag}")[0] == 304
+    assert part("-r", "0-9", "-H", 'If-Match: "another"')[0] == 412
+    assert part("-r", "0-9", "-I")[0] == 200
+
+
 def wrk_asks_for_all_it_can(_, server):
     if not shutil.which("wrk"):
         return
@@ -119,7 +186,9 @@ CASES = {
     "node ws": node_ws("0"), "node ws, compressed": node_ws("1"),
     **{f.__name__.replace("_", " "): f for f in (
         curl_keeps_its_connection, curl_posts_and_polls, curl_waits_for_continue, curl_sends_chunks,
-        curl_heads_and_old_versions, curl_asks_before_a_page_does, wrk_asks_for_all_it_can, h2load_pipelines)},
+        curl_heads_and_old_versions, curl_asks_before_a_page_does, curl_asks_for_one_range,
+        curl_asks_for_ranges_there_are_not, curl_asks_for_several_ranges, curl_asks_for_a_range_on_condition,
+        wrk_asks_for_all_it_can, h2load_pipelines)},
 }
 
 

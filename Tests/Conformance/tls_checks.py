@@ -8,6 +8,7 @@ Names of checks as arguments run those alone.
 
 import asyncio
 import hashlib
+import http.client
 import json
 import os
 import pathlib
@@ -84,7 +85,8 @@ class Service:
                 os.environ["DATA_DIR"], "secrets", "chat-service"),
             TLS_CERT_FILE=",".join(str(pair[0]) for pair in certificates),
             TLS_KEY_FILE=",".join(str(pair[1]) for pair in certificates),
-            **{"CHAT_LOOPS": "2", **settings})
+            CHAT_LOOPS="2")
+        environment.update(settings)
         self.process = subprocess.Popen(
             [os.path.join(os.environ["BIN_DIR"], "ChatService")], env=environment,
             stdout=subprocess.DEVNULL, stderr=open(self.log, "w"), stdin=subprocess.PIPE)
@@ -284,6 +286,95 @@ def pages_of_this_origin_and_of_no_other(service):
         assert (said.stdout == "200") == (code == "200"), (origin, said.stdout)
 
 
+# Two processes.
+
+class Session:
+    """One polling session whose requests go to either of two instances, each over one kept connection."""
+
+    def __init__(self, services, name):
+        context = ssl.create_default_context(cafile=services[0].trust)
+        self.links = [
+            http.client.HTTPSConnection("localhost", one.port, context=context, timeout=20) for one in services]
+        self.path = "/socket.io/?EIO=4&transport=polling"
+        self.path += "&sid=" + json.loads(self.ask(0)[1:])["sid"]
+        self.inbox = []
+        self.send(0, "40" + json.dumps({"token": token(name)}))
+        self.until(0, "42[\"session\"")
+
+    def ask(self, link, body=None):
+        self.links[link].request("GET" if body is None else "POST", self.path, body)
+        answer = self.links[link].getresponse()
+        text = answer.read().decode()
+        assert answer.status == 200, (link, answer.status, text)
+        return text
+
+    def send(self, link, packet):
+        assert self.ask(link, packet.encode()) == "ok"
+
+    def until(self, link, prefix):
+        while True:
+            for packet in self.inbox:
+                if packet.startswith(prefix):
+                    self.inbox.remove(packet)
+                    return packet
+            for packet in self.ask(link).split("\x1e"):
+                if packet == "2":
+                    self.send(link, "3")
+                else:
+                    self.inbox.append(packet)
+
+
+def passed_requests(service):
+    found = re.search(r"(?m)^instance_requests_passed_total (\d+)", service.get("/metrics")[1].decode())
+    return int(found.group(1))
+
+
+def a_connection_is_served_by_the_other_instance(_):
+    pair = certificate("both", ["localhost"])
+    first = Service([pair])
+    second = Service([pair], CHAT_DATA_DIR=str(WORK / f"data-{first.port}"))
+    session = Session([first, second], "wanderer")
+    # Requests of one session by turns over connections whose TLS ends in different processes.
+    for number in range(20):
+        text = "x" * (3900 if number % 2 else 5) + str(number)
+        asked = json.dumps(["message:send", {"room": "lobby", "text": text}])
+        session.send(number % 2, f"42{number}{asked}")
+        assert '"ok":true' in session.until((number + 1) % 2, f"43{number}["), number
+    # Much in both directions at once: pages of history, and bodies longer than a buffer of the pump's.
+    for number in range(100, 110):
+        packets = [f'42{number}["history:fetch",{{"room":"lobby","limit":200}}]'] + ["42[\"no\"]"] * 9000
+        session.send(1, "\x1e".join(packets))
+        assert len(session.until(1, f"43{number}[")) > 30_000
+    # A connection that was handed over stays where it went: it is counted once.
+    assert passed_requests(second) >= 1
+    # The session goes over to a WebSocket that arrives at the other process.
+    asyncio.run(upgrade_elsewhere(session, second))
+    # One instance ends: what it had handed over is closed, and the other goes on.
+    assert second.stop() == 0, second.log.read_text()
+    assert first.get("/healthz")[0] == 200
+    assert first.stop() == 0, first.log.read_text()
+
+
+async def upgrade_elsewhere(session, service):
+    import websockets
+
+    context = ssl.create_default_context(cafile=service.trust)
+    url = service.url.replace("https", "wss") + session.path.replace("polling", "websocket")
+    async with websockets.connect(url, ssl=context, max_size=None) as peer:
+        await peer.send("2probe")
+        assert await asyncio.wait_for(peer.recv(), 5) == "3probe"
+        await peer.send("5")
+        for number in range(200, 220):
+            await peer.send(f'42{number}["history:fetch",{{"room":"lobby","limit":200}}]')
+            while True:
+                packet = await asyncio.wait_for(peer.recv(), 5)
+                if packet.startswith(f"43{number}["):
+                    break
+                if packet == "2":
+                    await peer.send("3")
+        await asyncio.wait_for(await peer.ping(), 5)
+
+
 # Settings.
 
 def wrong_files_stop_the_start(service):
@@ -478,7 +569,8 @@ def handshakes(service):
 CHECKS = [
     protocols, ciphers, key_exchange, alpn, server_names, resumption, renegotiation,
     compression_and_old_attacks, close_notify, plain_http_is_told, curl, python_client,
-    javascript_client, pages_of_this_origin_and_of_no_other, wrong_files_stop_the_start,
+    javascript_client, pages_of_this_origin_and_of_no_other, a_connection_is_served_by_the_other_instance,
+    wrong_files_stop_the_start,
     a_certificate_changed_under_live_clients, handshakes, drains_in_order,
 ]
 

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import Glibc
+import HTTPServer
 import TestSupport
 import Testing
 import Timing
@@ -67,6 +68,92 @@ import Timing
         other.enter()
         other.send("421[\"5\"]")
         #expect(other.next() == "431[\"five\"]")
+    }
+}
+
+/// What all clients together may have the server keep of messages that are not whole.
+@Suite struct HeldBytesTests {
+    private static let whole = 1_000_000
+
+    private func upgraded(_ harness: SocketServerHarness) -> RawClient {
+        let raw = RawClient(port: harness.port)
+        raw.send(
+            "GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                + "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        _ = raw.read(until: "\r\n\r\n")
+        _ = raw.read(until: "}")
+        return raw
+    }
+
+    /// The first `sent` bytes of a frame's payload of a megabyte.
+    private func frame(_ opcode: UInt8, sent: Int = HeldBytesTests.whole) -> [UInt8] {
+        [0x80 | opcode, 0xFF, 0, 0, 0, 0, 0, 0x0F, 0x42, 0x40, 0, 0, 0, 0]
+            + [UInt8](repeating: UInt8(ascii: "4"), count: sent)
+    }
+
+    @Test func framesNotWholeAreHeldUpToTheLoopsRoom() throws {
+        let harness = try SocketServerHarness(serverAdjust: { $0.maxHeldBytes = 8 << 20 })
+        let clients = (0..<9).map { _ in upgraded(harness) }
+        // Eight megabytes and a bit are 8 MiB. Which of them is too much depends on whose bytes come last.
+        for client in clients { client.send(frame(1, sent: Self.whole - 1)) }
+        let answers = clients.map { $0.readWaiting() }
+        // 1013, try again later.
+        #expect(answers.filter { $0.hasSuffix("\u{3}\u{FFFD}") }.count == 1)
+        #expect(answers.filter(\.isEmpty).count == 8)
+        // Who asks for little is served all the same.
+        let other = WireClient.webSocket(port: harness.port)
+        other.enter()
+        other.send("421[\"5\"]")
+        #expect(other.next() == "431[\"five\"]")
+    }
+
+    @Test func bodiesNotWholeAreHeldUpToTheLoopsRoom() throws {
+        let harness = try SocketServerHarness(serverAdjust: { $0.maxHeldBytes = 8 << 20 })
+        let clients = (0..<9).map { _ in RawClient(port: harness.port) }
+        for client in clients {
+            client.send(
+                "POST /socket.io/?EIO=4&transport=polling HTTP/1.1\r\nHost: x\r\n"
+                    + "Content-Length: 1000000\r\n\r\n"
+                    + String(repeating: "4", count: Self.whole - 1))
+        }
+        let answers = clients.map { $0.readWaiting() }
+        #expect(answers.filter { $0.hasPrefix("HTTP/1.1 503 ") }.count == 1)
+        #expect(answers.filter(\.isEmpty).count == 8)
+    }
+
+    @Test func attachmentsOfPacketsNotWholeAreHeldUpToTheLoopsRoom() throws {
+        let harness = try SocketServerHarness(serverAdjust: { $0.maxHeldBytes = 8 << 20 })
+        let clients = (0..<3).map { _ in upgraded(harness) }
+        for client in clients {
+            client.send(WireClient.frame("40"))
+            _ = client.read(until: "welcome")
+            let marks = (0..<4).map { "{\"_placeholder\":true,\"num\":\($0)}" }
+            client.send(WireClient.frame("454-[\"x\",\(marks.joined(separator: ","))]"))
+            for _ in 0..<3 { client.send(frame(2)) }
+        }
+        let answers = clients.map { $0.readWaiting() }
+        // 1001: it may come back.
+        #expect(answers.filter { $0.hasSuffix("\u{3}\u{FFFD}") }.count == 1)
+        let other = WireClient.webSocket(port: harness.port)
+        other.enter()
+        other.send("421[\"5\"]")
+        #expect(other.next() == "431[\"five\"]")
+    }
+}
+
+extension RawClient {
+    /// What there is after a moment's silence, as text.
+    fileprivate func readWaiting() -> String {
+        var silence = timeval(tv_sec: 0, tv_usec: 300_000)
+        setsockopt(
+            descriptor, SOL_SOCKET, SO_RCVTIMEO, &silence, socklen_t(MemoryLayout<timeval>.size))
+        var bytes: [UInt8] = []
+        while true {
+            let more = read()
+            if more.isEmpty { return String(decoding: bytes, as: UTF8.self) }
+            bytes += more
+        }
     }
 }
 

@@ -22,11 +22,13 @@ final class SocketServerHarness {
 
     init(
         recovery: @escaping @Sendable () -> LocalRecovery? = { nil },
-        adjust: @escaping @Sendable (inout SocketServerConfiguration) -> Void = { _ in }
+        adjust: @escaping @Sendable (inout SocketServerConfiguration) -> Void = { _ in },
+        serverAdjust: (inout ServerConfiguration) -> Void = { _ in }
     ) throws {
+        var serverConfiguration = ServerConfiguration(port: 0, loops: 1, workers: 1)
+        serverAdjust(&serverConfiguration)
         server = Server(
-            ServerConfiguration(port: 0, loops: 1, workers: 1), router: Router(),
-            metrics: metrics,
+            serverConfiguration, router: Router(), metrics: metrics,
             streams: { loop in
                 var configuration = SocketServerConfiguration(engine: EngineServerConfiguration())
                 adjust(&configuration)

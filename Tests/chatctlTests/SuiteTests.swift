@@ -61,6 +61,21 @@ struct SuiteLayoutTests {
         }
     }
 
+    /// The services' own questions, the readiness probes first of them, would be closed unanswered.
+    @Test(arguments: [
+        ("1", "127.0.0.0/8,10.0.0.0/8", true), ("yes", "127.0.0.1", true),
+        ("1", "10.0.0.0/8", false),
+        ("1", "127.0.0.2", false), ("0", "127.0.0.1", false), ("", "127.0.0.1", false),
+        ("perhaps", "127.0.0.1", false),
+    ])
+    func aProxyHeaderFromLoopbackIsNotForTheSuite(
+        _ wanted: String, _ proxies: String, _ isRefused: Bool
+    ) {
+        let complaint = SuiteLayout.complaint(
+            inherited: ["PROXY_PROTOCOL": wanted, "TRUSTED_PROXIES": proxies])
+        #expect((complaint?.hasPrefix("PROXY_PROTOCOL") ?? false) == isRefused)
+    }
+
     @Test func theRecordIsReadBack() {
         let record = SuiteRecord(issuer: "http://i", chatURL: "http://c")
         #expect(SuiteRecord(text: record.text) == record)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import ServiceRuntime
 
 /// Where the parts of one suite lie and how they reach each other. Pure: paths, ports and
 /// environments, no file is touched.
@@ -68,10 +69,18 @@ struct SuiteLayout: Hashable, Sendable {
         let name = ["TLS_CERT_FILE", "TLS_KEY_FILE"].first {
             inherited[$0].map { !$0.isEmpty } ?? false
         }
-        return name.map {
-            "\($0) is set, but the suite speaks http on 127.0.0.1: unset it, and end TLS in a proxy "
-                + "in front or start the services one by one."
+        if let name {
+            return
+                "\(name) is set, but the suite speaks http on 127.0.0.1: unset it, and end TLS in a "
+                + "proxy in front or start the services one by one."
         }
+        if CommonSettings.expectProxyHeader(from: "127.0.0.1", in: inherited) {
+            return
+                "PROXY_PROTOCOL is set and TRUSTED_PROXIES holds 127.0.0.1, from where the suite's "
+                + "services ask one another without a PROXY header: leave 127.0.0.1 out, and let the "
+                + "proxy come from another address."
+        }
+        return nil
     }
 
     private func setSecret(
