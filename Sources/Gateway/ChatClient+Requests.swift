@@ -107,10 +107,10 @@ extension ChatClient {
             throw ChatError(.notMember, "You are not a member of this room.")
         }
         guard let ackID else { return }
-        chat.readHistory(
-            for: self, room: room, before: before.map { Int64($0) }, after: after.map { Int64($0) },
-            limit: limit,
-            ackID: ackID)
+        start(
+            .history(
+                room: room, before: before.map { Int64($0) }, after: after.map { Int64($0) },
+                limit: limit, ackID))
     }
 
     private func setPresence(
@@ -149,10 +149,51 @@ extension ChatClient {
             LiveEvent(room: RoomID(room), except: actor.id, event: "typing", argument: argument))
     }
 
-    private func submit(_ command: Command, _ ackID: Int?) {
-        guard chat.submit(command, by: self, then: .acknowledge(ackID)) else {
-            return acknowledge(ackID, refused: chat.gateway.store.busy)
+    private func submit(_ command: Command, _ ackID: Int?) { start(.command(command, ackID)) }
+
+    // MARK: One after the other
+
+    /// What a client asks of the writer or of a reader.
+    enum WaitingRequest {
+        case command(Command, Int?)
+        case history(room: RoomID, before: Int64?, after: Int64?, limit: Int, Int)
+    }
+
+    /// Requests of one client that may be under way at once. Writer and readers are asked in order, so
+    /// that a burst, which a client may well send, would stand before everybody's; from here on it waits
+    /// for itself. Its length is bounded by the rate limit.
+    private static let maxUnderWay = 4
+
+    private func start(_ request: WaitingRequest) {
+        // Without limits none but the machine's.
+        let mayWait = bucket != nil
+        if mayWait, underWay >= ChatClient.maxUnderWay { return backlog.append(request) }
+        run(request)
+    }
+
+    private func run(_ request: WaitingRequest) {
+        switch request {
+        case .command(let command, let ackID):
+            guard chat.submit(command, by: self, then: .acknowledge(ackID)) else {
+                return acknowledge(ackID, refused: chat.gateway.store.busy)
+            }
+            underWay += 1
+        case .history(let room, let before, let after, let limit, let ackID):
+            // It may have left while it waited.
+            guard isMember(of: room) else {
+                return acknowledge(
+                    ackID, refused: ChatError(.notMember, "You are not a member of this room."))
+            }
+            underWay += 1
+            chat.readHistory(
+                for: self, room: room, before: before, after: after, limit: limit, ackID: ackID)
         }
+    }
+
+    /// One that was under way has been answered.
+    func finishedRequest() {
+        underWay -= 1
+        while underWay < ChatClient.maxUnderWay, !backlog.isEmpty { run(backlog.removeFirst()) }
     }
 
     // MARK: Answers
@@ -166,6 +207,7 @@ extension ChatClient {
             AnswerWriter.write(answer, into: &body)
             acknowledge(ackID, ok: body)
         }
+        finishedRequest()
     }
 
     // MARK: Fields

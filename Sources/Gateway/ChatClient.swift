@@ -57,7 +57,11 @@ final class ChatClient: SocketHandler {
     /// Publications that came while behind and are not in the log of the client's own rooms.
     private var owed: [Publication] = []
 
-    private var bucket: UserBucket?
+    private(set) var bucket: UserBucket?
+    /// Requests given to the writer or a reader and not answered yet.
+    var underWay = 0
+    /// Requests that wait for those, in order.
+    var backlog: [WaitingRequest] = []
     private var wasWarned = false
     /// Whether presence counts this client.
     private(set) var hasBeenLive = false
@@ -83,6 +87,7 @@ final class ChatClient: SocketHandler {
         phase = .closed
         recovery = nil
         owed = []
+        backlog = []
         if wasKnown { chat.forget(self) }
     }
 
@@ -369,7 +374,7 @@ final class ChatClient: SocketHandler {
         guard isOpen else { return }
         var packet: [UInt8] = []
         SocketEncoder.ack(namespace: "/", id: id, arguments: [json], into: &packet)
-        socket.send(packet: packet)
+        socket.acknowledge(packet: packet)
     }
 
     // MARK: Rooms

@@ -232,9 +232,13 @@ final class LoopChat {
                         history: page.messages, hasMore: page.hasMore, into: &body)
                     client.acknowledge(ackID, ok: body)
                 }
+                client.finishedRequest()
             }
         }
-        if !accepted { unpark(token)?.acknowledge(ackID, refused: .busy) }
+        if !accepted {
+            unpark(token)?.acknowledge(ackID, refused: .busy)
+            client.finishedRequest()
+        }
     }
 
     /// Entries in one page for a client that is behind.
