@@ -363,9 +363,15 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         let hasRoom = server.hold(counted - held)
         held = counted
         guard !hasRoom else { return }
-        if phase == .webSocket { return closeWebSocket(code: 1013, reason: "") }
+        // What it has sent is let go of at once, or the next to ask would be refused for it, too.
+        if phase == .webSocket {
+            closeWebSocket(code: 1013, reason: "")
+            channel?.receiver.end()
+            return giveBackHeld()
+        }
         guard phase == .http else { return }
         http?.body = []
+        giveBackHeld()
         refuse(
             .problem(
                 503, code: "busy", detail: "Too much is being received; try again.",

@@ -97,6 +97,13 @@ package struct MessageReceiver {
     /// Bytes kept of a message that is not whole yet.
     package var heldBytes: Int { isHandedOut ? 0 : assembly.count }
 
+    /// Lets go of all that is kept: nothing more will be read.
+    package mutating func end() {
+        isClosed = true
+        assembly = []
+        inflater = nil
+    }
+
     /// Whether a message or frame is under way, so that an end of the connection would cut it.
     package var isInsideMessage: Bool { frame != nil || message != nil }
 
