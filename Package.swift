@@ -230,7 +230,7 @@ let package = Package(
         tests("Metrics", ["Bytes"]),
         tests("Chaos", ["JSON"]),
         tests("ProtocolTool", ["CMeasure"]),
-        tests("chatctl", ["Bytes", "JSON", "ChatCore", "Store", arguments]),
+        tests("chatctl", ["Bytes", "JSON", "WebSocket", "ChatCore", "Store", arguments]),
         tests("Reactor", ["Bytes", "Timing"]),
         tests(
             "HTTPServer",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import JSON
 import Testing
+import WebSocket
 
 @testable import chatctl
 
@@ -32,6 +33,43 @@ struct LatencyHistogramTests {
         histogram.record(microseconds: .max)
         #expect(histogram.quantile(0.5) == 0)
         #expect(histogram.quantile(1) == 1 << 36)
+    }
+
+    @Test func mergingIsRecordingAll() {
+        var one = LatencyHistogram()
+        var two = LatencyHistogram()
+        var all = LatencyHistogram()
+        for value in 1...1000 {
+            let microseconds = Int64(value * value)
+            if value % 3 == 0 {
+                one.record(microseconds: microseconds)
+            } else {
+                two.record(microseconds: microseconds)
+            }
+            all.record(microseconds: microseconds)
+        }
+        one.merge(two)
+        one.merge(LatencyHistogram())
+        #expect(one == all)
+    }
+}
+
+struct SpreadTests {
+    @Test func theMiddleOfThreeIsOneOfThem() throws {
+        let spread = try #require(Spread([3, 1, 2]))
+        #expect((spread.least, spread.median, spread.most) == (1, 2, 3))
+        #expect(BenchFormat.ratio(spread) == "2.00 × (1.00 to 3.00 in 3 pairs)")
+    }
+
+    @Test func theMiddleOfTwoIsTheirMean() {
+        #expect(Spread([1, 2])?.median == 1.5)
+    }
+
+    @Test func nothingHasNoMiddle() { #expect(Spread([]) == nil) }
+
+    @Test func oneIsItself() throws {
+        let spread = try #require(Spread([1.5]))
+        #expect(BenchFormat.ratio(spread) == "1.50 ×")
     }
 }
 
@@ -187,6 +225,9 @@ struct BenchMessageTests {
             answer(#"4312[{"ok":true,"id":"m1"}]"#)
                 == BenchAnswer(id: 12, isAccepted: true, payload: 4))
         #expect(
+            answer(#"439[{"ok":true,"id":"m1","seq":1,"roomSeq":34,"at":"2026"}]"#)
+                == BenchAnswer(id: 9, isAccepted: true, payload: 3, roomSeq: 34))
+        #expect(
             answer(#"437[{"ok":false,"error":{}}]"#)
                 == BenchAnswer(id: 7, isAccepted: false, payload: 3))
         #expect(answer("42[\"x\"]") == nil)
@@ -194,12 +235,12 @@ struct BenchMessageTests {
 }
 
 struct ServerFrameTests {
-    func read(_ bytes: [UInt8]) throws(ServerFrame.Failure) -> ServerFrame? {
+    func read(_ bytes: [UInt8], deflate: Bool = false) throws(ServerFrame.Failure) -> ServerFrame? {
         var frame: ServerFrame?
         var failure: ServerFrame.Failure?
         bytes.withUnsafeBytes { buffer in
             do throws(ServerFrame.Failure) {
-                frame = try ServerFrame.read(buffer)
+                frame = try ServerFrame.read(buffer, allowsCompression: deflate)
             } catch {
                 failure = error
             }
@@ -218,6 +259,15 @@ struct ServerFrameTests {
         for bytes in [[], [0x81], [0x81, 126, 1], [0x81, 127, 0, 0, 0, 0, 0, 1, 0]] as [[UInt8]] {
             #expect(try read(bytes) == nil)
         }
+    }
+
+    @Test func compressedFramesAreReadWhereTheyWereAgreedOn() throws {
+        let frame = try #require(try read([0xC1, 5], deflate: true))
+        #expect(frame.isCompressed)
+        #expect(frame.opcode == 1)
+        #expect(frame.count == 7)
+        let plain = try #require(try read([0x81, 5], deflate: true))
+        #expect(!plain.isCompressed)
     }
 
     @Test(
@@ -252,12 +302,62 @@ struct BenchReportTests {
     @Test func ratiosAreTakenFromTheSameRun() {
         let report = report()
         #expect(report.isFaultless)
-        #expect(report.fanout == 50)
-        #expect(report.deliveryBytes == 300)
-        #expect(report.deliveriesPerSecond == 5000)
-        #expect(abs((report.cpuPerDelivery ?? 0) - 10e-6) < 1e-12)
-        #expect(abs((report.ratio(to: report.floors.perMessage) ?? 0) - 2) < 1e-9)
+        #expect(report.result.fanout == 50)
+        #expect(report.result.deliveryBytes == 300)
+        #expect(report.result.deliveriesPerSecond == 5000)
+        #expect(abs((report.result.cpuPerDelivery ?? 0) - 10e-6) < 1e-12)
+        let ratio = report.ratio(to: report.floors.perMessage, pairs: [])
+        #expect(abs((ratio?.median ?? 0) - 2) < 1e-9)
         #expect(report.residentPerConnection == (1 << 20) / 500)
+    }
+
+    @Test func pairsHaveTheWordOverTheSum() {
+        let report = report()
+        let ratio = report.ratio(to: report.floors.perMessage, pairs: [1.5, 1, 1.25])
+        #expect(ratio?.median == 1.25)
+        #expect(ratio?.count == 3)
+    }
+
+    @Test func partsOfOneStretchRunBesideEachOther() {
+        var whole = BenchResult()
+        var part = BenchResult()
+        part.deliveries = 5
+        part.lost = 1
+        part.elapsed = .seconds(2)
+        part.busiestThread = 1
+        whole.merge(part: part)
+        part.elapsed = .seconds(1)
+        whole.merge(part: part)
+        #expect(whole.deliveries == 10)
+        #expect(whole.lost == 2)
+        #expect(whole.elapsed == .seconds(2))
+        #expect(whole.busiestThread == 1)
+    }
+
+    @Test func stretchesFollowEachOther() {
+        var whole = BenchResult()
+        whole.elapsed = .seconds(2)
+        whole.acked = 3
+        whole.duplicated = 1
+        whole.serverUsage = ProcessUsage(user: 1, system: 1)
+        var next = whole
+        next.duplicated = 2
+        whole.append(next)
+        #expect(whole.elapsed == .seconds(4))
+        #expect(whole.acked == 6)
+        // Clients count since they connected: the later figure holds the earlier one.
+        #expect(whole.duplicated == 2)
+        #expect(whole.serverUsage?.total == 4)
+    }
+
+    @Test func theWindowIsWhatTheServerSentAtOnce() {
+        var result = BenchResult()
+        result.acked = 1000
+        result.deliveries = 500_000
+        result.reads = 50_000
+        let plan = BenchPlan(clients: 500, rooms: 1, roomsPerClient: 1, rate: 1000)
+        #expect(LoadScenario.window(of: plan, result) == .milliseconds(10))
+        #expect(LoadScenario.window(of: plan, BenchResult()) == .zero)
     }
 
     @Test func theTableNamesEveryFigure() {
@@ -281,7 +381,7 @@ struct BenchReportTests {
         (0.04, 1, "0.0"), (7, 0, "7"), (-0.001, 1, "0.0"), (3.07, 2, "3.07"),
     ])
     func numbersHaveTheDigitsAskedFor(value: Double, digits: Int, text: String) {
-        #expect(BenchReport.fixed(value, digits) == text)
+        #expect(BenchFormat.fixed(value, digits) == text)
     }
 }
 
@@ -297,5 +397,143 @@ struct ProcessUsageTests {
     @Test func ourselvesCanBeMeasured() {
         let usage = ProcessUsage.ofThisProcess()
         #expect(usage.user + usage.system > 0)
+    }
+}
+
+struct ProcessMemoryTests {
+    @Test func bothFiguresAreReadInBytes() throws {
+        let status = "Name:\tx\nVmHWM:\t  99 kB\nVmRSS:\t    1736 kB\nRssAnon:\t     112 kB\n"
+        let memory = try #require(ProcessMemory(status: status))
+        #expect(memory.resident == 1736 * 1024)
+        #expect(memory.anonymous == 112 * 1024)
+        #expect(ProcessMemory(status: "Name:\tkthread\n") == nil)
+    }
+
+    @Test func theKernelsSocketsAreAddedUp() {
+        let slabs = """
+            slabinfo - version: 2.1
+            # name            <active_objs> <num_objs> <objsize> <objperslab>
+            TCP                  100    156   2000   13    8 : tunables
+            TCPv6                 26     26   2496   13    8 : tunables
+            filp                  10   1218    192   21    1 : tunables
+            """
+        let sockets = "sockets: used 58\nTCP: inuse 42 orphan 0 tw 18846 alloc 42 mem 7\n"
+        let kernel = KernelSockets(slabinfo: slabs, sockstat: sockets, pageBytes: 4096)
+        #expect(kernel.slabBytes == 100 * 2000 + 10 * 192)
+        #expect(kernel.bufferBytes == 7 * 4096)
+        let blind = KernelSockets(slabinfo: nil, sockstat: "", pageBytes: 4096)
+        #expect(blind.slabBytes == nil)
+        #expect(blind.bufferBytes == 0)
+    }
+
+    @Test func filesOfTheKernelAreReadToTheirEnd() throws {
+        let text = try #require(KernelFile.read("/proc/self/smaps"))
+        #expect(text.contains("[stack]"))
+        #expect(KernelFile.read("/proc/self/nothing") == nil)
+    }
+}
+
+struct MetricsTextTests {
+    @Test func seriesOfOneNameAreAddedUp() {
+        let metrics = MetricsText(
+            """
+            # HELP a_total What.
+            a_total{loop="0"} 2
+            a_total{loop="1 2"} 3.5
+            b 7
+            nonsense
+            """)
+        #expect(metrics["a_total"] == 5.5)
+        #expect(metrics["b"] == 7)
+        #expect(metrics["c"] == 0)
+    }
+}
+
+struct BenchOptionsTests {
+    @Test(arguments: ScenarioName.allCases)
+    func whatAScenarioDoesByItselfMakesSense(scenario: ScenarioName) {
+        #expect(BenchOptions(scenario).complaint(given: []) == nil)
+    }
+
+    @Test func optionsThatMeanNothingAreRefused() {
+        #expect(
+            BenchOptions(.idle).complaint(given: [.rate])
+                == "--rate means nothing to --scenario idle")
+        #expect(
+            BenchOptions(.loops).complaint(given: [.url])
+                == "--url means nothing to --scenario loops")
+        #expect(BenchOptions(.load).complaint(given: [.svg]) != nil)
+    }
+
+    @Test func whatCannotBeMeasuredIsRefused() {
+        func refused(_ scenario: ScenarioName, _ change: (inout BenchOptions) -> Void) -> Bool {
+            var options = BenchOptions(scenario)
+            change(&options)
+            return options.complaint(given: []) != nil
+        }
+        #expect(refused(.idle) { $0.plan.seconds = 29 })
+        #expect(refused(.storm) { $0.plan.clients = 18_001 })
+        #expect(refused(.loops) { $0.serverLoops = 1 })
+        #expect(refused(.curve) { $0.plan.clients = 40 })
+        #expect(refused(.load) { $0.threads = 0 })
+        #expect(refused(.load) { $0.pairs = 21 })
+        #expect(refused(.load) { $0.url = "http://127.0.0.1:1" })
+        #expect(refused(.load) { $0.dataDirectory = "d" })
+        #expect(refused(.sends) { $0.inFlight = 257 })
+        #expect(refused(.load) { $0.window = .milliseconds(1001) })
+        #expect(
+            refused(.slow) {
+                $0.url = "http://127.0.0.1:1"
+                $0.dataDirectory = "d"
+            })
+    }
+}
+
+struct ChartTests {
+    @Test func everyPointIsDrawnInsideTheFrame() {
+        let chart = Chart(
+            title: "a < b", yLabel: "µs",
+            panels: [
+                Chart.Panel(
+                    xLabel: "n",
+                    series: [Chart.Series(name: "s", points: [(10, 1), (100, 2), (1000, 4)])])
+            ])
+        let svg = chart.svg
+        #expect(svg.contains("a &lt; b"))
+        #expect(svg.contains("points=\"56.0,243.0 256.0,178.0 456.0,48.0\""))
+        #expect(svg.hasSuffix("</svg>\n"))
+    }
+
+    @Test(arguments: [0.5, 3, 7, 60, 1234]) func linesAcrossAreFew(most: Double) {
+        let lines = most / Chart.step(to: most)
+        #expect(lines >= 3 && lines <= 8)
+    }
+
+    @Test func onePointIsInTheMiddle() {
+        let chart = Chart(
+            title: "", yLabel: "",
+            panels: [Chart.Panel(xLabel: "", series: [Chart.Series(name: "", points: [(5, 1)])])])
+        #expect(chart.svg.contains("cx=\"256.0\""))
+    }
+}
+
+struct SharedInflaterTests {
+    @Test func aFrameIsInflatedOnceForAll() throws {
+        let parameters = DeflateParameters(serverNoContextTakeover: true)
+        let deflater = MessageDeflater(windowBits: 15, takesContext: false)
+        var inflater = SharedInflater()
+        for text in ["hello hello hello", "something else", "hello hello hello"] {
+            var payload: [UInt8] = []
+            deflater.compress(Array(text.utf8).span, into: &payload)
+            let frame = [0xC1, UInt8(payload.count)] + payload
+            let inflated = frame.withUnsafeBytes {
+                inflater.inflate($0, parameters: parameters)
+            }
+            #expect(inflated == Array(text.utf8))
+        }
+        let broken = ([0xC1, 2, 0xFF, 0xFF] as [UInt8]).withUnsafeBytes {
+            inflater.inflate($0, parameters: parameters)
+        }
+        #expect(broken == nil)
     }
 }

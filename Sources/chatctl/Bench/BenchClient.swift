@@ -8,14 +8,15 @@ internal import Reactor
 internal import Timing
 internal import WebSocket
 
-/// One load client: a stock Socket.IO client's bytes over WebSocket, driven by the bench's loop.
+/// One load client: a stock Socket.IO client's bytes over WebSocket, driven by one loop of the load
+/// generator.
 ///
 /// ```
 /// connecting ──► upgrading ──► opening ──► joining ──► ready
 ///  (TCP)       (HTTP 101)   (Engine.IO)  (CONNECT, session event)
 /// ```
 /// From any state a failure of the connection leads to `closed`, which ends the run.
-final class BenchClient: DescriptorHandler {
+final class BenchClient: DescriptorHandler, TimerTarget {
     private enum State { case connecting, upgrading, opening, joining, ready, closed }
 
     /// A room of this client and how far it has been followed.
@@ -29,10 +30,16 @@ final class BenchClient: DescriptorHandler {
     let index: Int
     var memberships: [Membership] = []
 
-    private unowned let driver: BenchDriver
+    /// When the message of each slot was sent, in a closed loop; one slot for each in flight.
+    var flights: [Int64] = []
+    /// Bytes a second that are read; nil reads all there is.
+    private(set) var pace: Int?
+
+    private unowned let worker: LoadWorker
     private let loop: EventLoop
     private let token: String
     private let handshakeKey: [UInt8]
+    private let offersDeflate: Bool
     private let descriptor: Int32
     private var registration: Registration?
     private var state = State.connecting
@@ -40,6 +47,9 @@ final class BenchClient: DescriptorHandler {
     private var tail: [UInt8] = []
     /// Bytes that the socket did not take.
     private var outbox: [UInt8] = []
+    private var deflate: DeflateParameters?
+    /// While it holds, what is sent waits in the outbox, to go in one call.
+    private var isCorked = false
     private var answers: [Int: (JSONValue) -> Void] = [:]
     private var lastID = BenchClient.firstRequestID
     /// Frames are masked with a counter's hash: the mask protects proxies from scripts, and here is
@@ -50,10 +60,15 @@ final class BenchClient: DescriptorHandler {
     static let firstRequestID = 1_000_000_000
 
     /// Begins to connect. Nil when there is no descriptor or port left.
-    init?(index: Int, token: String, driver: BenchDriver, loop: EventLoop) {
+    /// - Parameter receiveBuffer: bytes the kernel may keep for it; nil for its default.
+    init?(
+        index: Int, token: String, worker: LoadWorker, loop: EventLoop, offersDeflate: Bool = false,
+        receiveBuffer: Int32? = nil
+    ) {
         self.index = index
         self.token = token
-        self.driver = driver
+        self.worker = worker
+        self.offersDeflate = offersDeflate
         self.loop = loop
         maskState = UInt32(truncatingIfNeeded: index) &* 2_654_435_761 | 1
         handshakeKey = SecureRandom.bytes(16)
@@ -64,10 +79,15 @@ final class BenchClient: DescriptorHandler {
         var on: Int32 = 1
         setsockopt(
             descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on, socklen_t(MemoryLayout<Int32>.size))
+        if var receiveBuffer {
+            setsockopt(
+                descriptor, SOL_SOCKET, SO_RCVBUF, &receiveBuffer,
+                socklen_t(MemoryLayout<Int32>.size))
+        }
         // 500 clients an address: below the limit of connections that a server allows one address.
         let source = SocketAddress.loopback(port: 0, host: UInt16(2 + index / 500))
         guard source.call({ bind(descriptor, $0, $1) }) == 0,
-            driver.address.call({ connect(descriptor, $0, $1) }) == 0 || errno == EINPROGRESS,
+            worker.address.call({ connect(descriptor, $0, $1) }) == 0 || errno == EINPROGRESS,
             let registration = loop.register(descriptor, for: .writable, handler: self)
         else {
             Glibc.close(descriptor)
@@ -95,18 +115,20 @@ final class BenchClient: DescriptorHandler {
     }
 
     /// Sends a load message.
-    func sendMessage(_ number: Int, room: [UInt8], text: [UInt8], run: String) {
+    /// - Parameters:
+    ///   - id: of the acknowledgement, below `firstRequestID`.
+    ///   - clientID: unique among all messages of the client's user.
+    func sendMessage(id: Int, room: [UInt8], text: [UInt8], clientID: String) {
         var packet: [UInt8] = []
-        packet.reserveCapacity(text.count + 96)
+        packet.reserveCapacity(text.count + 128)
         packet.append("42")
-        packet.append(decimal: number)
+        packet.append(decimal: id)
         packet.append("[\"message:send\",{\"room\":\"")
         packet.append(contentsOf: room)
         packet.append("\",\"text\":\"")
         packet.append(contentsOf: text)
         packet.append("\",\"clientId\":\"")
-        packet.append(run)
-        packet.append(decimal: number)
+        packet.append(clientID)
         packet.append("\"}]")
         send(text: packet.span)
     }
@@ -115,12 +137,39 @@ final class BenchClient: DescriptorHandler {
         if readiness.contains(.writable) {
             if state == .connecting { upgrade() } else { flush() }
         }
-        if !readiness.isDisjoint(with: [.readable, .hangUp]) { read() }
+        if !readiness.isDisjoint(with: [.readable, .hangUp]) {
+            isCorked = true
+            read()
+            isCorked = false
+            if !outbox.isEmpty { flush() }
+        }
+    }
+
+    /// Sends what `body` makes it send in one call.
+    func corked(_ body: () -> Void) {
+        isCorked = true
+        body()
+        isCorked = false
+        if !outbox.isEmpty { flush() }
+    }
+
+    /// From now on reads so many bytes a second, as one who is on a bad line; nil reads freely again.
+    func setPace(_ bytes: Int?) {
+        pace = bytes
+        watch()
+        if bytes != nil { _ = loop.schedule(self, at: SystemClock.now() + .seconds(1)) }
+    }
+
+    func timerFired(now: Instant) {
+        guard let pace, state != .closed else { return }
+        read(atMost: pace)
+        if self.pace != nil, state != .closed { _ = loop.schedule(self, at: now + .seconds(1)) }
     }
 
     private func upgrade() {
         state = .upgrading
-        var fields = WebSocketHandshake.request(key: handshakeKey)
+        var fields = WebSocketHandshake.request(
+            key: handshakeKey, deflate: offersDeflate ? DeflatePolicy() : nil)
         fields.set("host", "127.0.0.1")
         var request: [UInt8] = []
         RequestWriter.write(
@@ -140,7 +189,7 @@ final class BenchClient: DescriptorHandler {
     private func write(_ bytes: [UInt8]) {
         guard state != .closed else { return }
         outbox.append(contentsOf: bytes)
-        if outbox.count == bytes.count { flush() }
+        if outbox.count == bytes.count, !isCorked { flush() }
     }
 
     private func flush() {
@@ -155,11 +204,12 @@ final class BenchClient: DescriptorHandler {
 
     private func watch() {
         guard let registration else { return }
-        loop.modify(
-            descriptor, registration, for: outbox.isEmpty ? .readable : [.readable, .writable])
+        var interest: Readiness = pace == nil ? .readable : []
+        if !outbox.isEmpty { interest.insert(.writable) }
+        loop.modify(descriptor, registration, for: interest)
     }
 
-    private func read() {
+    private func read(atMost limit: Int = .max) {
         guard state != .closed else { return }
         var buffer = loop.readBuffer
         // An answer larger than the loop's buffer needs one of its own.
@@ -168,7 +218,8 @@ final class BenchClient: DescriptorHandler {
         defer { if needsOwn { buffer.deallocate() } }
         let old = tail.count
         tail.withUnsafeBytes { buffer.copyMemory(from: $0) }
-        let count = recv(descriptor, buffer.baseAddress! + old, buffer.count - old, 0)
+        let count = recv(
+            descriptor, buffer.baseAddress! + old, min(buffer.count - old, limit), 0)
         guard count > 0 else {
             if count < 0, errno == EAGAIN || errno == EINTR { return }
             return fail("the server closed its connection")
@@ -188,7 +239,12 @@ final class BenchClient: DescriptorHandler {
             let step = try parser.next(in: text.span)
             // Nothing is kept between calls: a head in two pieces is read anew from its start.
             guard case .head(let head) = step.event else { return 0 }
-            _ = try WebSocketHandshake.verify(head, key: handshakeKey)
+            deflate = try WebSocketHandshake.verify(
+                head, key: handshakeKey, deflate: offersDeflate ? DeflatePolicy() : nil)
+            if let deflate, !deflate.serverNoContextTakeover {
+                fail("the server would compress for each client alone")
+                return 0
+            }
             state = .opening
             return step.consumed
         } catch {
@@ -201,16 +257,26 @@ final class BenchClient: DescriptorHandler {
     private func readFrames(_ bytes: UnsafeRawBufferPointer) -> Int {
         guard state != .upgrading, state != .closed else { return 0 }
         let now = SystemClock.now()
+        let before = worker.deliveries
+        defer { if worker.deliveries != before { worker.countRead() } }
         var offset = 0
         do throws(ServerFrame.Failure) {
             while let frame = try ServerFrame.read(
-                UnsafeRawBufferPointer(rebasing: bytes[offset...])),
+                UnsafeRawBufferPointer(rebasing: bytes[offset...]),
+                allowsCompression: deflate != nil),
                 bytes.count - offset >= frame.count
             {
                 let start = offset + frame.headerBytes
                 let payload = UnsafeRawBufferPointer(
                     rebasing: bytes[start..<(start + frame.payloadBytes)])
+                let whole = UnsafeRawBufferPointer(
+                    rebasing: bytes[offset..<(offset + frame.count)])
                 offset += frame.count
+                if frame.isCompressed {
+                    takeCompressed(whole, now: now)
+                    if state == .closed { return offset }
+                    continue
+                }
                 switch frame.opcode {
                 case 1: take(payload, frameBytes: frame.count, now: now)
                 case 9:
@@ -227,11 +293,19 @@ final class BenchClient: DescriptorHandler {
         return offset
     }
 
+    /// A frame that the server deflated, for us or for all.
+    private func takeCompressed(_ frame: UnsafeRawBufferPointer, now: Instant) {
+        guard let deflate, let text = worker.inflate(frame, parameters: deflate) else {
+            return fail("the server sent a frame that does not inflate")
+        }
+        text.withUnsafeBytes { take($0, frameBytes: frame.count, now: now) }
+    }
+
     /// One Engine.IO packet.
     @inline(__always)
     private func take(_ packet: UnsafeRawBufferPointer, frameBytes: Int, now: Instant) {
         if let delivery = BenchDelivery.read(packet) {
-            return driver.delivered(delivery, to: self, bytes: frameBytes, now: now)
+            return worker.delivered(delivery, to: self, bytes: frameBytes, now: now)
         }
         switch packet.first {
         case UInt8(ascii: "0"):
@@ -240,6 +314,7 @@ final class BenchClient: DescriptorHandler {
             (["token": .string(token)] as JSONValue).write(into: &connect)
             send(text: connect.span)
         case UInt8(ascii: "2"):
+            worker.countPing()
             let pong = Array("3".utf8)
             send(text: pong.span)
         case UInt8(ascii: "4"): takeMessage(packet, now: now)
@@ -250,7 +325,7 @@ final class BenchClient: DescriptorHandler {
     private func takeMessage(_ packet: UnsafeRawBufferPointer, now: Instant) {
         if let answer = BenchAnswer.read(packet) {
             guard answer.id >= BenchClient.firstRequestID else {
-                return driver.answered(answer, packet, now: now)
+                return worker.answered(answer, packet, by: self, now: now)
             }
             let completion = answers.removeValue(forKey: answer.id)
             let body = try? JSONValue(parsing: Array(packet[answer.payload...]))
@@ -268,12 +343,12 @@ final class BenchClient: DescriptorHandler {
                 let session = parts.array?.dropFirst().first
             else { return fail("its session event is no JSON") }
             state = .ready
-            driver.opened(self, session: session)
+            worker.opened(self, session: session)
         }
     }
 
     private func fail(_ reason: String) {
         close()
-        driver.fail("client \(index): \(reason)")
+        worker.failed(self, reason)
     }
 }

@@ -2,10 +2,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import JSON
-internal import Reactor
 internal import ServiceRuntime
-internal import Store
-internal import Locks
 
 /// `chatctl bench`: load, checked message by message, beside the floors of the same machine.
 struct BenchCommand: ParsableCommand {
@@ -16,199 +13,135 @@ struct BenchCommand: ParsableCommand {
             latency counts from the scheduled time. Without --url a suite of its own is started in a \
             directory of its own below the working directory, without limits, and removed afterwards. \
             Exit code 1 when anything was lost, doubled, reordered or refused.
+
+            Scenarios, each one bounded run with its floors:
+              load         messages by the clock to the members of rooms (500 clients, 50 rooms, 5 each, \
+            100/s, 20 s); with --pairs N, N times, each beside the floors
+              spread       many rooms (1,000 clients, 50 rooms, 5 each, 2,000/s) beside one room of 500 \
+            with as many deliveries a second
+              compression  a server that compresses, whose clients inflate, beside one that does not
+              sends        messages without fan-out: each client alone in a room of its own, one in \
+            flight, then --in-flight, then by the clock at half the first rate; beside SQLite
+              idle         clients that are only there (18,000): memory a connection, then --seconds of \
+            heartbeats
+              storm        10,000 handshakes as fast as they go, first visits and returning users, while \
+            100 others chat. Accounts and tokens are made before
+              slow         one member who reads 1 KB/s in a room of --rate messages a second
+              loops        one event loop of the server beside --server-loops, senders keeping \
+            --in-flight messages under way
+              curve        CPU a delivery from 50 to --clients receivers (50,000 deliveries a second), \
+            and from 1 to 1,000 rooms (20,000 a second); --svg draws it
+
+            Where the load generator's own CPU is near a core a thread, it is the limit, and the table \
+            says so; --threads spreads its clients.
             """)
 
+    @Option(help: "load, spread, compression, sends, idle, storm, slow, loops or curve.")
+    var scenario = ScenarioName.load
     @Option(help: "Connected, authenticated clients.")
-    var clients = 500
+    var clients: Int?
     @Option(help: "Rooms besides the lobby.")
-    var rooms = 50
+    var rooms: Int?
     @Option(help: "Rooms of each client.")
-    var roomsPerClient = 5
+    var roomsPerClient: Int?
     @Option(help: "Messages a second, of all senders together.")
-    var rate = 100
-    @Option(help: "Seconds of load.")
-    var seconds = 20
-    @Option(help: "Bytes of a message's text.")
-    var bytes = 100
-    @Option(help: "Clients that send.")
-    var senders = 20
+    var rate: Int?
+    @Option(help: "Seconds of load, of each run.")
+    var seconds: Int?
+    @Option(help: "Bytes of a message's text; 100 unless told.")
+    var bytes: Int?
+    @Option(help: "Clients that send; 20 unless told.")
+    var senders: Int?
+    @Option(help: "Times that server and floors, or two servers, are run in turn.")
+    var pairs: Int?
+    @Option(help: "Messages that each sender keeps under way in a closed loop.")
+    var inFlight: Int?
+    @Option(help: "Handshakes under way at once in a storm; 1000 unless told.")
+    var atOnce: Int?
+    @Option(help: "Milliseconds that the coalesced floor gathers; else as many as the server did.")
+    var window: Int?
     @Option(help: "A running ChatService; needs --data-dir.")
     var url: String?
     @Option(help: "Its data directory, for tokens.")
     var dataDir: String?
     @Option(help: "Its process, for CPU and memory.")
     var pid: Int32?
-    @Option(help: "Event loops of the server that is started.")
-    var serverLoops = 1
+    @Option(help: "Event loops of the server that is started; 1 unless told.")
+    var serverLoops: Int?
+    @Option(help: "Event loops of the load generator; 1 unless told, with loops 2.")
+    var threads: Int?
+    @Flag(help: "The same as --scenario compression.")
+    var compression = false
     @Option(help: "Write all figures to this file.")
     var json: String?
-    @Flag(inversion: .prefixedNo, help: "Measure the floors too: some 15 s more.")
+    @Option(help: "Draw the curves into this file.")
+    var svg: String?
+    @Flag(inversion: .prefixedNo, help: "Measure the floors too.")
     var floors = true
 
-    private var plan: BenchPlan {
-        BenchPlan(
-            clients: clients, rooms: rooms, roomsPerClient: roomsPerClient, rate: rate,
-            seconds: seconds, bytes: bytes, senders: senders)
+    private var options: BenchOptions {
+        var options = BenchOptions(compression ? .compression : scenario)
+        if let clients { options.plan.clients = clients }
+        if let rooms { options.plan.rooms = rooms }
+        if let roomsPerClient { options.plan.roomsPerClient = roomsPerClient }
+        if let rate { options.plan.rate = rate }
+        if let seconds { options.plan.seconds = seconds }
+        if let bytes { options.plan.bytes = bytes }
+        if let senders { options.plan.senders = senders }
+        if options.scenario == .sends, let clients {
+            (options.plan.rooms, options.plan.senders) = (clients, clients)
+        }
+        if let pairs { options.pairs = pairs }
+        if let inFlight { options.inFlight = inFlight }
+        if let atOnce { options.atOnce = atOnce }
+        if let window { options.window = .milliseconds(window) }
+        (options.url, options.dataDirectory, options.pid) = (url, dataDir, pid)
+        if let serverLoops { options.serverLoops = serverLoops }
+        if let threads { options.threads = threads }
+        options.measuresFloors = floors
+        options.svg = svg
+        return options
+    }
+
+    private var given: Set<BenchOption> {
+        var given: Set<BenchOption> = []
+        func note(_ option: BenchOption, _ isGiven: Bool) { if isGiven { given.insert(option) } }
+        note(.clients, clients != nil)
+        note(.rooms, rooms != nil)
+        note(.roomsPerClient, roomsPerClient != nil)
+        note(.rate, rate != nil)
+        note(.seconds, seconds != nil)
+        note(.bytes, bytes != nil)
+        note(.senders, senders != nil)
+        note(.pairs, pairs != nil)
+        note(.inFlight, inFlight != nil)
+        note(.atOnce, atOnce != nil)
+        note(.window, window != nil)
+        note(.url, url != nil)
+        note(.serverLoops, serverLoops != nil)
+        note(.svg, svg != nil)
+        note(.floors, !floors)
+        return given
     }
 
     func validate() throws {
-        if let complaint = plan.complaint { throw ValidationError("\(complaint).") }
-        if url != nil, dataDir == nil { throw ValidationError("--url needs --data-dir.") }
-        if !(1...64).contains(serverLoops) {
-            throw ValidationError("--server-loops takes 1 to 64.")
+        if compression, scenario != .load {
+            throw ValidationError("--compression is a scenario of its own.")
+        }
+        if let complaint = options.complaint(given: given) {
+            throw ValidationError("\(complaint).")
         }
     }
 
     func run() throws {
         Signals.prepare()
-        let target = try BenchTarget(
-            url: url, dataDirectory: dataDir, pid: pid, loops: serverLoops)
-        target.cleanUpOnSignal()
-        defer { target.close() }
-        let tokens = try Accounts(dataDirectory: target.dataDirectory).tokens(
-            names: (1...clients).map { "bench\($0)" }, lifetime: .seconds(3600))
-        let address = try ServerAddress(url: target.url)
-
-        let loop = EventLoop(index: 0)
-        let driver = BenchDriver(
-            plan: plan, address: address.socketAddress, tokens: tokens, loop: loop,
-            sample: { target.pid.flatMap(ProcessUsage.of) })
-        loop.attachment = driver
-        driver.start()
-        if let failure = driver.failure { throw Suite.Failure(failure + target.lastLines) }
-
-        var measured = BenchFloors()
-        let first = BenchReport(plan: plan, result: driver.result, floors: measured)
-        if floors { measured = try measureFloors(first, directory: target.dataDirectory) }
-        let report = BenchReport(plan: plan, result: driver.result, floors: measured)
+        let lab = BenchLab(options)
+        defer { lab.close() }
+        lab.cleanUpOnSignal()
+        let report = try options.scenario.type.init(options).run(in: lab)
         StandardStreams.output(report.table)
         if let json { try PrivateFile.replace(json, text: report.json.text + "\n") }
+        if let svg, let drawing = report.drawing { try PrivateFile.replace(svg, text: drawing) }
         if !report.isFaultless { throw ExitCode.failure }
-    }
-
-    private func measureFloors(_ report: BenchReport, directory: String) throws -> BenchFloors {
-        var floors = BenchFloors()
-        guard report.fanout > 0 else { return floors }
-        let length = min(seconds, 5)
-        floors.perMessage = try SocketFloor.run(
-            sockets: clients, fanout: min(report.fanout, clients), bytes: report.deliveryBytes,
-            rate: rate, seconds: length, window: nil)
-        floors.coalesced = try SocketFloor.run(
-            sockets: clients, fanout: min(report.fanout, clients), bytes: report.deliveryBytes,
-            rate: rate, seconds: length, window: .milliseconds(20))
-        let path = "\(directory)/bench-floor.db"
-        defer { for suffix in ["", "-wal", "-shm"] { unlink(path + suffix) } }
-        floors.store = try StoreFloor.run(path: path, bytes: bytes)
-        return floors
-    }
-}
-
-/// The server that is loaded: one that runs, or a suite of our own.
-final class BenchTarget: Sendable {
-    let url: String
-    let dataDirectory: String
-    private let givenPID: Int32?
-    private let suite: Suite?
-    private let lines: RecentLines
-
-    init(url: String?, dataDirectory: String?, pid: Int32?, loops: Int) throws {
-        let lines = RecentLines()
-        self.lines = lines
-        givenPID = pid
-        if let url, let dataDirectory {
-            (self.url, self.dataDirectory, suite) = (url, dataDirectory, nil)
-            return
-        }
-        // In the working directory: /tmp may lie in memory, where an fsync costs nothing.
-        var template = Array("bench-XXXXXX\0".utf8).map { CChar(bitPattern: $0) }
-        guard mkdtemp(&template) != nil else {
-            throw Suite.Failure(
-                "no directory can be made here: \(String(cString: strerror(errno)))")
-        }
-        let directory = String(
-            decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        var layout = SuiteLayout(dataDirectory: directory, ports: [:])
-        layout.isUnlimited = true
-        do {
-            let suite = try Suite(
-                layout: layout, services: [.auth, .chat],
-                extraEnvironment: ["CHAT_LOOPS": String(loops), "LOG_LEVEL": "warning"]
-            ) { service, line in lines.append("\(service.label) | \(line)") }
-            self.suite = suite
-            self.url = suite.layout.url(of: .chat)
-            self.dataDirectory = directory
-            let record = SuiteRecord(issuer: suite.layout.url(of: .auth), chatURL: self.url)
-            try PrivateFile.replace(SuiteRecord.path(directory), text: record.text)
-            do {
-                guard try suite.start(ready: { _, _ in }) else { throw ExitCode.failure }
-            } catch {
-                _ = suite.stop()
-                throw error
-            }
-        } catch {
-            StandardStreams.error(lines.text)
-            Tree.remove(directory)
-            throw error
-        }
-    }
-
-    /// The server's process.
-    var pid: pid_t? { givenPID ?? suite?.pid(of: .chat) }
-
-    /// What the services said last, for an error message.
-    var lastLines: String { lines.text.isEmpty ? "" : "\n" + lines.text }
-
-    /// Stops and removes what was started.
-    func close() {
-        guard let suite else { return }
-        _ = suite.stop()
-        Tree.remove(dataDirectory)
-    }
-
-    /// From now on an interrupt ends the run and leaves nothing behind.
-    func cleanUpOnSignal() {
-        _ = WorkerThread(name: "interrupt") { [self] in
-            let signal = Signals.waitForStop()
-            close()
-            _exit(128 + signal)
-        }
-    }
-}
-
-/// The last lines of something that talks.
-final class RecentLines: Sendable {
-    private static let limit = 40
-    private let lines = Locked<[String]>([])
-
-    func append(_ line: String) {
-        lines.withLock { lines in
-            if lines.count == RecentLines.limit { lines.removeFirst() }
-            lines.append(line)
-        }
-    }
-
-    var text: String { lines.withLock { lines in lines.map { $0 + "\n" }.joined() } }
-}
-
-/// Directories of our own.
-enum Tree {
-    /// Removes a directory and all in it; symbolic links are removed, not followed.
-    static func remove(_ path: String) {
-        var status = stat()
-        guard lstat(path, &status) == 0 else { return }
-        guard status.st_mode & S_IFMT == S_IFDIR else {
-            unlink(path)
-            return
-        }
-        if let directory = opendir(path) {
-            while let entry = readdir(directory) {
-                let name = withUnsafePointer(to: &entry.pointee.d_name) {
-                    $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
-                }
-                if name != ".", name != ".." { remove("\(path)/\(name)") }
-            }
-            closedir(directory)
-        }
-        rmdir(path)
     }
 }

@@ -52,55 +52,6 @@ struct BenchDelivery: Hashable, Sendable {
         }
         return BenchDelivery(roomSeq: roomSeq, room: room, index: index)
     }
-
-    private struct Cursor {
-        let bytes: UnsafeRawBufferPointer
-        var offset = 0
-
-        @inline(__always)
-        mutating func take(_ text: StaticString) -> Bool {
-            let count = text.utf8CodeUnitCount
-            guard bytes.count - offset >= count,
-                memcmp(bytes.baseAddress! + offset, text.utf8Start, count) == 0
-            else { return false }
-            offset += count
-            return true
-        }
-
-        @inline(__always)
-        mutating func number(digits limit: Int = 18) -> Int64? {
-            var value: Int64 = 0
-            let start = offset
-            while offset < bytes.count, offset - start < limit {
-                let digit = bytes[offset] &- UInt8(ascii: "0")
-                guard digit < 10 else { break }
-                value = value &* 10 &+ Int64(digit)
-                offset += 1
-            }
-            return offset > start ? value : nil
-        }
-
-        @inline(__always)
-        mutating func keyToQuote() -> UInt64? {
-            var hash: UInt64 = 0xcbf2_9ce4_8422_2325
-            while offset < bytes.count {
-                let byte = bytes[offset]
-                offset += 1
-                if byte == UInt8(ascii: "\"") { return hash }
-                hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3
-            }
-            return nil
-        }
-
-        @inline(__always)
-        mutating func skip(past byte: UInt8) -> Bool {
-            guard offset < bytes.count,
-                let found = memchr(bytes.baseAddress! + offset, Int32(byte), bytes.count - offset)
-            else { return false }
-            offset = UnsafeRawPointer(found) - bytes.baseAddress! + 1
-            return true
-        }
-    }
 }
 
 /// The answer to a load message: `43<id>[{"ok":true,…,"roomSeq":3,…}]`.
@@ -109,6 +60,8 @@ struct BenchAnswer: Hashable, Sendable {
     var isAccepted: Bool
     /// Where the answer's JSON array begins.
     var payload: Int
+    /// The stored message's place in its room; 0 when the answer names none.
+    var roomSeq: Int64 = 0
 
     /// Nil when the packet is no answer.
     static func read(_ bytes: UnsafeRawBufferPointer) -> BenchAnswer? {
@@ -123,8 +76,72 @@ struct BenchAnswer: Hashable, Sendable {
             id = id * 10 + Int(digit)
             offset += 1
         }
-        let accepted = Array("[{\"ok\":true".utf8)
-        let isAccepted = bytes[offset...].starts(with: accepted)
-        return BenchAnswer(id: id, isAccepted: isAccepted, payload: offset)
+        var cursor = Cursor(bytes: bytes, offset: offset)
+        var answer = BenchAnswer(id: id, isAccepted: cursor.take("[{\"ok\":true"), payload: offset)
+        if answer.isAccepted, cursor.find(",\"roomSeq\":") {
+            answer.roomSeq = cursor.number() ?? 0
+        }
+        return answer
+    }
+}
+
+/// Reads known text off the front of a packet.
+private struct Cursor {
+    let bytes: UnsafeRawBufferPointer
+    var offset = 0
+
+    @inline(__always)
+    mutating func take(_ text: StaticString) -> Bool {
+        let count = text.utf8CodeUnitCount
+        guard bytes.count - offset >= count,
+            memcmp(bytes.baseAddress! + offset, text.utf8Start, count) == 0
+        else { return false }
+        offset += count
+        return true
+    }
+
+    @inline(__always)
+    mutating func number(digits limit: Int = 18) -> Int64? {
+        var value: Int64 = 0
+        let start = offset
+        while offset < bytes.count, offset - start < limit {
+            let digit = bytes[offset] &- UInt8(ascii: "0")
+            guard digit < 10 else { break }
+            value = value &* 10 &+ Int64(digit)
+            offset += 1
+        }
+        return offset > start ? value : nil
+    }
+
+    @inline(__always)
+    mutating func keyToQuote() -> UInt64? {
+        var hash: UInt64 = 0xcbf2_9ce4_8422_2325
+        while offset < bytes.count {
+            let byte = bytes[offset]
+            offset += 1
+            if byte == UInt8(ascii: "\"") { return hash }
+            hash = (hash ^ UInt64(byte)) &* 0x0000_0100_0000_01b3
+        }
+        return nil
+    }
+
+    @inline(__always)
+    mutating func skip(past byte: UInt8) -> Bool {
+        guard offset < bytes.count,
+            let found = memchr(bytes.baseAddress! + offset, Int32(byte), bytes.count - offset)
+        else { return false }
+        offset = UnsafeRawPointer(found) - bytes.baseAddress! + 1
+        return true
+    }
+
+    /// Moves behind the next place of a text, which does not begin again within itself.
+    mutating func find(_ text: StaticString) -> Bool {
+        let first = text.utf8Start.pointee
+        while skip(past: first) {
+            offset -= 1
+            if take(text) { return true }
+            offset += 1
+        }
+        return false
     }
 }

@@ -1,46 +1,26 @@
 // SPDX-License-Identifier: MIT
 internal import JSON
+internal import Timing
 
-/// The figures of a run as a table and as JSON. Pure.
+/// The figures of loads by the clock as a table and as JSON. Pure.
 struct BenchReport: Sendable {
     let plan: BenchPlan
     let result: BenchResult
     let floors: BenchFloors
-
-    static func seconds(_ duration: Duration) -> Double {
-        Double(duration.components.seconds) + Double(duration.components.attoseconds) * 1e-18
-    }
+    /// How often the plan was run; `result` has all of them together.
+    var runs = 1
+    /// Threads of the load generator.
+    var threads = 1
 
     /// Whether every client got every event of its rooms once and in order, and every message was
     /// stored.
-    var isFaultless: Bool {
-        result.lost == 0 && result.duplicated == 0 && result.reordered == 0 && result.refused == 0
-            && result.acked == result.sent && result.sent == plan.messages
-    }
+    var isFaultless: Bool { result.isFaultless && result.sent == plan.messages * runs }
 
-    var deliveriesPerSecond: Double {
-        result.elapsed > .zero
-            ? Double(result.deliveries) / BenchReport.seconds(result.elapsed) : 0
-    }
-
-    /// Bytes of a delivery with its frame header, on average.
-    var deliveryBytes: Int {
-        result.deliveries > 0 ? result.deliveredBytes / result.deliveries : 0
-    }
-
-    /// How many members a message went to, on average.
-    var fanout: Int { result.acked > 0 ? result.deliveries / result.acked : 0 }
-
-    /// The server's CPU seconds a delivery; nil when its process is not known.
-    var cpuPerDelivery: Double? {
-        guard let usage = result.serverUsage, result.deliveries > 0 else { return nil }
-        return (usage.user + usage.system) / Double(result.deliveries)
-    }
-
-    /// The server's CPU a delivery, as a multiple of a floor's.
-    func ratio(to floor: SocketFloor.Figures?) -> Double? {
-        guard let floor, floor.perDelivery > 0, let cpuPerDelivery else { return nil }
-        return cpuPerDelivery / floor.perDelivery
+    /// The server's CPU a delivery, as a multiple of a floor's, over all pairs.
+    func ratio(to floor: SocketFloor.Figures?, pairs: [Double]) -> Spread? {
+        if let spread = Spread(pairs) { return spread }
+        guard let floor, floor.perDelivery > 0, let cpu = result.cpuPerDelivery else { return nil }
+        return Spread([cpu / floor.perDelivery])
     }
 
     /// The middle ack's wait, as a multiple of the middle commit of one row.
@@ -57,151 +37,126 @@ struct BenchReport: Sendable {
 
     // MARK: Table
 
-    var table: String {
-        var rows: [(String, String)] = []
-        rows.append(
-            (
-                "scenario",
-                "\(plan.clients) clients, \(plan.rooms) rooms, \(plan.roomsPerClient) each, "
-                    + "\(plan.senders) senders, \(plan.rate)/s × \(plan.bytes) B for \(plan.seconds) s"
-            ))
-        let connects = BenchReport.seconds(result.connectTime)
-        rows.append(
-            (
-                "connected in",
-                connects > 0
-                    ? "\(fixed(connects, 2)) s (\(Int(Double(plan.clients) / connects))/s)" : "–"
-            ))
+    var rows: [(String, String)] {
+        var rows = [("scenario", scenario)]
+        let connects = BenchFormat.seconds(result.connectTime)
+        if connects > 0 {
+            rows.append(
+                (
+                    "connected in",
+                    "\(BenchFormat.fixed(connects, 2)) s "
+                        + "(\(Int(Double(plan.clients) / connects))/s)"
+                ))
+        }
         rows.append(
             ("sent / acked / refused", "\(result.sent) / \(result.acked) / \(result.refused)"))
         rows.append(
             (
                 "deliveries",
-                "\(result.deliveries) (\(Int(deliveriesPerSecond))/s, \(deliveryBytes) B each)"
+                "\(result.deliveries) (\(Int(result.deliveriesPerSecond))/s, "
+                    + "\(result.deliveryBytes) B each, \(BenchFormat.fixed(result.batch, 1)) a read)"
             ))
         rows.append(
             (
                 "lost / duplicated / reordered",
                 "\(result.lost) / \(result.duplicated) / \(result.reordered)"
             ))
-        rows.append(("delivery latency", latencies(result.latency)))
-        rows.append(("ack latency", latencies(result.ackLatency)))
-        if let usage = result.serverUsage, let cpuPerDelivery {
-            let elapsed = max(BenchReport.seconds(result.elapsed), 0.001)
+        rows.append(("delivery latency", BenchFormat.latencies(result.latency)))
+        rows.append(("ack latency", BenchFormat.latencies(result.ackLatency)))
+        rows += usageRows
+        if floors.perMessage != nil {
+            rows.append(
+                (
+                    "floor, send a message",
+                    floorRow(floors.perMessage, pairs: floors.perMessageRatios)
+                ))
+            let window = "floor, send \(floors.window.milliseconds) ms at once"
+            rows.append((window, floorRow(floors.coalesced, pairs: floors.coalescedRatios)))
+        }
+        rows += floors.store.map(\.row)
+        if let ackRatio {
+            rows.append(("ack p50 ÷ commit p50", "\(BenchFormat.fixed(ackRatio, 2)) ×"))
+        }
+        if result.refused > 0 { rows.append(("first refusal", result.firstRefusal)) }
+        rows.append(("verdict", isFaultless ? "every message once, in order" : "NOT faultless"))
+        return rows
+    }
+
+    var table: String { BenchFormat.table(rows) }
+
+    private var scenario: String {
+        let times = runs > 1 ? "\(runs) times " : ""
+        return "\(plan.clients) clients, \(plan.rooms) rooms, \(plan.roomsPerClient) each, "
+            + "\(plan.senders) senders, \(plan.rate)/s × \(plan.bytes) B for \(times)\(plan.seconds) s"
+    }
+
+    private var usageRows: [(String, String)] {
+        var rows: [(String, String)] = []
+        if let usage = result.serverUsage, let cpu = result.cpuPerDelivery {
             rows.append(
                 (
                     "server CPU",
-                    "\(micro(cpuPerDelivery)) a delivery (user \(fixed(usage.user, 2)) s, system "
-                        + "\(fixed(usage.system, 2)) s; "
-                        + "\(fixed((usage.user + usage.system) / elapsed * 100, 1)) % of a core)"
+                    "\(BenchFormat.micro(cpu)) a delivery (user \(BenchFormat.fixed(usage.user, 2)) s, "
+                        + "system \(BenchFormat.fixed(usage.system, 2)) s; "
+                        + "\(BenchFormat.share(usage.total, of: result.elapsed)))"
                 ))
         }
         if let residentPerConnection {
             rows.append(
                 (
                     "server RSS",
-                    "\(mebi(result.residentIdle)) idle, \(mebi(result.residentReady)) connected "
-                        + "(\(residentPerConnection) B a connection), \(mebi(result.residentEnd)) after"
+                    "\(BenchFormat.mebi(result.residentIdle)) idle, "
+                        + "\(BenchFormat.mebi(result.residentReady)) connected "
+                        + "(\(residentPerConnection) B a connection), "
+                        + "\(BenchFormat.mebi(result.residentEnd)) after"
                 ))
         }
-        let own = result.ownUsage.user + result.ownUsage.system
-        let elapsed = max(BenchReport.seconds(result.elapsed), 0.001)
-        rows.append(("load generator CPU", "\(fixed(own / elapsed * 100, 1)) % of a core"))
-        if floors.perMessage != nil {
-            rows.append(("floor, send a message", floorRow(floors.perMessage)))
-            rows.append(("floor, send a 20 ms window", floorRow(floors.coalesced)))
-        }
-        for store in floors.store {
-            rows.append(
-                (
-                    "floor, SQLite \(store.rowsPerCommit)/commit",
-                    "\(Int(store.commitsPerSecond)) commits/s, \(Int(store.rowsPerSecond)) rows/s, "
-                        + "p50 \(milli(store.latency.quantile(0.5)))"
-                ))
-        }
-        if let ackRatio { rows.append(("ack p50 ÷ commit p50", "\(fixed(ackRatio, 2)) ×")) }
-        if result.refused > 0 { rows.append(("first refusal", result.firstRefusal)) }
-        rows.append(("verdict", isFaultless ? "every message once, in order" : "NOT faultless"))
-        let width = rows.map(\.0.count).max() ?? 0
-        return rows.map {
-            $0.0 + String(repeating: " ", count: width - $0.0.count) + "  " + $0.1 + "\n"
-        }.joined()
+        rows.append(("load generator CPU", result.generatorText(threads: threads)))
+        return rows
     }
 
-    private func floorRow(_ floor: SocketFloor.Figures?) -> String {
-        guard let floor else { return "– (not two messages a window)" }
-        let rate = Double(floor.deliveries) / max(BenchReport.seconds(floor.elapsed), 0.001)
-        let ratio = ratio(to: floor).map { "; server \(fixed($0, 2)) ×" } ?? ""
-        return "\(micro(floor.perDelivery)) a delivery at \(Int(rate))/s\(ratio)"
-    }
-
-    private func latencies(_ histogram: LatencyHistogram) -> String {
-        let parts = [("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)].map {
-            "\($0.0) \(milli(histogram.quantile($0.1)))"
-        }
-        return (parts + ["max \(milli(histogram.maximum))"]).joined(separator: "  ")
-    }
-
-    private func milli(_ microseconds: Int64) -> String {
-        "\(fixed(Double(microseconds) / 1000, 2)) ms"
-    }
-
-    private func micro(_ seconds: Double) -> String { "\(fixed(seconds * 1e6, 3)) µs" }
-
-    private func mebi(_ bytes: Int) -> String { "\(fixed(Double(bytes) / 1_048_576, 1)) MiB" }
-
-    private func fixed(_ value: Double, _ digits: Int) -> String {
-        BenchReport.fixed(value, digits)
-    }
-
-    /// A number with so many digits behind the point.
-    static func fixed(_ value: Double, _ digits: Int) -> String {
-        guard value.isFinite, abs(value) < 1e15 else { return "\(value)" }
-        var scale = 1.0
-        for _ in 0..<digits { scale *= 10 }
-        let scaled = Int64((abs(value) * scale).rounded())
-        let whole = scaled / Int64(scale)
-        let rest = String(scaled % Int64(scale))
-        let sign = value < 0 && scaled != 0 ? "-" : ""
-        guard digits > 0 else { return "\(sign)\(whole)" }
-        return "\(sign)\(whole)." + String(repeating: "0", count: digits - rest.count) + rest
+    private func floorRow(_ floor: SocketFloor.Figures?, pairs: [Double]) -> String {
+        guard let floor else { return "– (not two messages at once)" }
+        let rate = Double(floor.deliveries) / max(BenchFormat.seconds(floor.elapsed), 0.001)
+        let ratio = ratio(to: floor, pairs: pairs).map { "; server \(BenchFormat.ratio($0))" } ?? ""
+        return "\(BenchFormat.micro(floor.perDelivery)) a delivery at \(Int(rate))/s\(ratio)"
     }
 
     // MARK: JSON
 
     var json: JSONValue {
         [
-            "scenario": [
-                "clients": .int(Int64(plan.clients)), "rooms": .int(Int64(plan.rooms)),
-                "roomsPerClient": .int(Int64(plan.roomsPerClient)),
-                "senders": .int(Int64(plan.senders)), "rate": .int(Int64(plan.rate)),
-                "seconds": .int(Int64(plan.seconds)), "bytes": .int(Int64(plan.bytes)),
-            ],
+            "scenario": BenchFormat.json(plan), "runs": .int(Int64(runs)),
             "faultless": .bool(isFaultless),
-            "connectSeconds": .double(BenchReport.seconds(result.connectTime)),
+            "connectSeconds": .double(BenchFormat.seconds(result.connectTime)),
             "sent": .int(Int64(result.sent)), "acked": .int(Int64(result.acked)),
             "refused": .int(Int64(result.refused)),
             "deliveries": .int(Int64(result.deliveries)), "lost": .int(Int64(result.lost)),
             "duplicated": .int(Int64(result.duplicated)),
             "reordered": .int(Int64(result.reordered)),
-            "deliveriesPerSecond": .double(deliveriesPerSecond),
-            "deliveryBytes": .int(Int64(deliveryBytes)),
-            "latencyMs": json(result.latency), "ackLatencyMs": json(result.ackLatency),
+            "deliveriesPerSecond": .double(result.deliveriesPerSecond),
+            "deliveriesPerRead": .double(result.batch),
+            "deliveryBytes": .int(Int64(result.deliveryBytes)),
+            "latencyMs": BenchFormat.json(result.latency),
+            "ackLatencyMs": BenchFormat.json(result.ackLatency),
             "server": server,
-            "loadGeneratorCpuSeconds": .double(result.ownUsage.user + result.ownUsage.system),
+            "loadGeneratorCpuSeconds": .double(result.ownUsage.total),
+            "loadGeneratorBusiestThreadCpuSeconds": .double(result.busiestThread),
             "floors": [
-                "perMessage": json(floors.perMessage), "coalesced20ms": json(floors.coalesced),
-                "store": .array(floors.store.map(json)),
+                "perMessage": json(floors.perMessage, pairs: floors.perMessageRatios),
+                "coalesced": json(floors.coalesced, pairs: floors.coalescedRatios),
+                "coalescedWindowMs": .double(BenchFormat.seconds(floors.window) * 1000),
+                "store": .array(floors.store.map(\.json)),
                 "ackP50OverCommitP50": ackRatio.map(JSONValue.double) ?? .null,
             ],
         ]
     }
 
     private var server: JSONValue {
-        guard let usage = result.serverUsage, let cpuPerDelivery else { return .null }
+        guard let usage = result.serverUsage, let cpu = result.cpuPerDelivery else { return .null }
         return [
             "cpuUserSeconds": .double(usage.user), "cpuSystemSeconds": .double(usage.system),
-            "cpuMicrosecondsPerDelivery": .double(cpuPerDelivery * 1e6),
+            "cpuMicrosecondsPerDelivery": .double(cpu * 1e6),
             "residentIdleBytes": .int(Int64(result.residentIdle)),
             "residentConnectedBytes": .int(Int64(result.residentReady)),
             "residentEndBytes": .int(Int64(result.residentEnd)),
@@ -209,33 +164,46 @@ struct BenchReport: Sendable {
         ]
     }
 
-    private func json(_ histogram: LatencyHistogram) -> JSONValue {
-        func milliseconds(_ part: Double) -> JSONValue {
-            .double(Double(histogram.quantile(part)) / 1000)
-        }
-        return [
-            "p50": milliseconds(0.5), "p95": milliseconds(0.95), "p99": milliseconds(0.99),
-            "p999": milliseconds(0.999), "max": .double(Double(histogram.maximum) / 1000),
-        ]
-    }
-
-    private func json(_ floor: SocketFloor.Figures?) -> JSONValue {
+    private func json(_ floor: SocketFloor.Figures?, pairs: [Double]) -> JSONValue {
         guard let floor else { return .null }
         return [
             "deliveries": .int(Int64(floor.deliveries)),
-            "seconds": .double(BenchReport.seconds(floor.elapsed)),
+            "seconds": .double(BenchFormat.seconds(floor.elapsed)),
             "cpuMicrosecondsPerDelivery": .double(floor.perDelivery * 1e6),
-            "serverRatio": ratio(to: floor).map(JSONValue.double) ?? .null,
+            "serverRatio": BenchFormat.json(ratio(to: floor, pairs: pairs)),
         ]
     }
+}
 
-    private func json(_ store: StoreFloor.Figures) -> JSONValue {
+extension BenchResult {
+    /// What the load generator used, and whether it may be what stopped the run.
+    func generatorText(threads: Int) -> String {
+        let all = BenchFormat.share(ownUsage.total, of: elapsed)
+        let busiest = busiestThread / max(BenchFormat.seconds(elapsed), 0.001)
+        let limit = busiest > 0.85 ? "; it may be what limits" : ""
+        guard threads > 1 else { return all + limit }
+        return all + ", its busiest of \(threads) threads "
+            + BenchFormat.share(busiestThread, of: elapsed) + limit
+    }
+}
+
+extension StoreFloor.Figures {
+    /// The row of a table.
+    var row: (String, String) {
+        (
+            "floor, SQLite \(rowsPerCommit)/commit",
+            "\(Int(commitsPerSecond)) commits/s, \(Int(rowsPerSecond)) rows/s, "
+                + "p50 \(BenchFormat.milli(latency.quantile(0.5)))"
+        )
+    }
+
+    var json: JSONValue {
         [
-            "rowsPerCommit": .int(Int64(store.rowsPerCommit)),
-            "commitsPerSecond": .double(store.commitsPerSecond),
-            "rowsPerSecond": .double(store.rowsPerSecond),
-            "commitP50Ms": .double(Double(store.latency.quantile(0.5)) / 1000),
-            "commitP99Ms": .double(Double(store.latency.quantile(0.99)) / 1000),
+            "rowsPerCommit": .int(Int64(rowsPerCommit)),
+            "commitsPerSecond": .double(commitsPerSecond),
+            "rowsPerSecond": .double(rowsPerSecond),
+            "commitP50Ms": .double(Double(latency.quantile(0.5)) / 1000),
+            "commitP99Ms": .double(Double(latency.quantile(0.99)) / 1000),
         ]
     }
 }

@@ -27,6 +27,14 @@ struct LatencyHistogram: Hashable, Sendable {
         record(microseconds: seconds * 1_000_000 + attoseconds / 1_000_000_000_000)
     }
 
+    /// Adds all that another one counted.
+    mutating func merge(_ other: LatencyHistogram) {
+        guard other.count > 0 else { return }
+        for index in counts.indices { counts[index] += other.counts[index] }
+        count += other.count
+        maximum = max(maximum, other.maximum)
+    }
+
     /// The length that this part of all do not pass, in microseconds; 0 when nothing was recorded.
     /// - Parameter part: 0...1.
     func quantile(_ part: Double) -> Int64 {

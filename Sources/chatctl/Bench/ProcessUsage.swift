@@ -60,6 +60,16 @@ struct ProcessUsage: Hashable, Sendable {
         return ProcessUsage(user: seconds(usage.ru_utime), system: seconds(usage.ru_stime))
     }
 
+    /// Seconds of CPU, both kinds.
+    var total: Double { user + system }
+
+    /// What two stretches used; memory is the later's.
+    static func + (earlier: ProcessUsage, later: ProcessUsage) -> ProcessUsage {
+        ProcessUsage(
+            user: earlier.user + later.user, system: earlier.system + later.system,
+            residentBytes: later.residentBytes)
+    }
+
     /// What was used between two looks; memory is the later look's.
     static func - (later: ProcessUsage, earlier: ProcessUsage) -> ProcessUsage {
         ProcessUsage(

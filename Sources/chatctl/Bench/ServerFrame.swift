@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 
-/// The header of a WebSocket frame as a server sends it (RFC 6455 §5.2): never masked, and here never
-/// fragmented or compressed, since the load generator offers no extension.
+/// The header of a WebSocket frame as a server sends it (RFC 6455 §5.2): never masked, here never
+/// fragmented, and compressed only where permessage-deflate was agreed on.
 struct ServerFrame: Hashable, Sendable {
     enum Failure: Error, Hashable {
         /// A mask, a reserved bit, a fragment or a length past `maxBytes`.
@@ -12,6 +12,8 @@ struct ServerFrame: Hashable, Sendable {
     static let maxBytes = 64 << 20
 
     var opcode: UInt8
+    /// RSV1 (RFC 7692 §6): the payload is deflated.
+    var isCompressed = false
     /// Bytes of the header.
     var headerBytes: Int
     /// Bytes of the payload behind it.
@@ -21,23 +23,32 @@ struct ServerFrame: Hashable, Sendable {
 
     /// Reads the header at the front of `bytes`; nil when more bytes are needed to know it.
     @inline(__always)
-    static func read(_ bytes: UnsafeRawBufferPointer) throws(Failure) -> ServerFrame? {
+    static func read(
+        _ bytes: UnsafeRawBufferPointer, allowsCompression: Bool = false
+    ) throws(Failure) -> ServerFrame? {
         guard bytes.count >= 2 else { return nil }
-        guard bytes[0] & 0xF0 == 0x80, bytes[1] & 0x80 == 0 else { throw .unexpected }
+        let isCompressed = bytes[0] & 0xF0 == 0xC0
+        guard isCompressed ? allowsCompression : bytes[0] & 0xF0 == 0x80, bytes[1] & 0x80 == 0
+        else { throw .unexpected }
         let opcode = bytes[0] & 0x0F
         switch bytes[1] {
         case 126:
             guard bytes.count >= 4 else { return nil }
             return ServerFrame(
-                opcode: opcode, headerBytes: 4, payloadBytes: Int(bytes[2]) << 8 | Int(bytes[3]))
+                opcode: opcode, isCompressed: isCompressed, headerBytes: 4,
+                payloadBytes: Int(bytes[2]) << 8 | Int(bytes[3]))
         case 127:
             guard bytes.count >= 10 else { return nil }
             var length: UInt64 = 0
             for index in 2..<10 { length = length << 8 | UInt64(bytes[index]) }
             guard length <= UInt64(maxBytes) else { throw .unexpected }
-            return ServerFrame(opcode: opcode, headerBytes: 10, payloadBytes: Int(length))
+            return ServerFrame(
+                opcode: opcode, isCompressed: isCompressed, headerBytes: 10,
+                payloadBytes: Int(length))
         case let length:
-            return ServerFrame(opcode: opcode, headerBytes: 2, payloadBytes: Int(length))
+            return ServerFrame(
+                opcode: opcode, isCompressed: isCompressed, headerBytes: 2,
+                payloadBytes: Int(length))
         }
     }
 }

@@ -88,7 +88,7 @@ enum SocketFloor {
             var due = start.nanoseconds
             var next = 0
             while SystemClock.now() < end {
-                BenchPacer.sleep(until: due)
+                BenchClock.sleep(until: due)
                 due += interval
                 for _ in 0..<receivers {
                     let count = bytes.withUnsafeBytes {

@@ -12,7 +12,7 @@ enum StoreFloor {
         var latency = LatencyHistogram()
 
         var commitsPerSecond: Double {
-            elapsed > .zero ? Double(commits) / BenchReport.seconds(elapsed) : 0
+            elapsed > .zero ? Double(commits) / BenchFormat.seconds(elapsed) : 0
         }
         var rowsPerSecond: Double { commitsPerSecond * Double(rowsPerCommit) }
     }
