@@ -59,8 +59,9 @@ package final class RawClient {
     /// The next bytes, at most `count`; empty at the end or after two seconds of silence.
     package func read(_ count: Int = 65_536) -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: count)
-        let received = recv(descriptor, &buffer, count, 0)
-        if received == 0 || received < 0 && errno != EAGAIN && errno != EINTR { hasEnded = true }
+        var received = recv(descriptor, &buffer, count, 0)
+        while received < 0, errno == EINTR { received = recv(descriptor, &buffer, count, 0) }
+        if received == 0 || received < 0 && errno != EAGAIN { hasEnded = true }
         return received > 0 ? Array(buffer[..<received]) : []
     }
 
