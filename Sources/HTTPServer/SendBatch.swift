@@ -4,7 +4,7 @@ internal import Glibc
 internal import Metrics
 
 /// The sends of one broadcast, performed in as few system calls as the kernel's ring has room for: at
-/// one frame a send, entering the kernel is an eighth of the cost. Without io_uring there is none of
+/// one frame a send, a third less CPU a delivery (decision 0031). Without io_uring there is none of
 /// these, and each connection sends for itself.
 ///
 /// While `LoopServer.batchingSends` runs, connections put by what they have; nothing is under way
