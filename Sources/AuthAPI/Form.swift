@@ -36,7 +36,6 @@ struct Form: Sendable {
 /// How a client said who it is.
 struct PresentedClient: Sendable {
     let credential: ClientCredential
-    let usedBasic: Bool
 
     /// Reads HTTP Basic or the body, one of the two (RFC 6749 §2.3.1).
     /// - Parameter form: nil when there is no body.
@@ -48,7 +47,6 @@ struct PresentedClient: Sendable {
         guard let line = lines.first else {
             guard let id = form?["client_id"] else { throw .invalidClient }
             credential = ClientCredential(id: id, secret: form?["client_secret"])
-            usedBasic = false
             return
         }
         let parts = line.split(separator: " ", maxSplits: 1)
@@ -64,6 +62,5 @@ struct PresentedClient: Sendable {
             throw both
         }
         credential = ClientCredential(id: id, secret: secret)
-        usedBasic = true
     }
 }

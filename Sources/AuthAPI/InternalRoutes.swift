@@ -11,7 +11,7 @@ internal import ServiceRuntime
 extension AuthAPI {
     /// The keys of the caller's own audience: with HS256 who can verify can mint, so nobody gets another's.
     func signingKeys(_ request: HTTPRequest) -> HTTPResponse {
-        let refused = AuthAPI.response(.invalidClient, usedBasic: true)
+        let refused = AuthAPI.response(.invalidClient)
         guard request.fields["authorization"] != nil,
             let presented = try? PresentedClient(request, form: nil)
         else { return refused }

@@ -45,7 +45,8 @@ extension AuthAPI {
             {
             case .success(let login): return welcome(login, next: next)
             case .failure(.wrongCredentials):
-                return again(401, "The user name or the password is not right.")
+                // No 401: that has to name a scheme to answer with (RFC 9110 §15.5.2), and a form has none.
+                return again(403, "The user name or the password is not right.")
             case .failure(.throttled(let wait)):
                 let seconds = max(1, wait.components.seconds + 1)
                 var response = again(

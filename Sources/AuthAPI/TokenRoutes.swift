@@ -153,33 +153,32 @@ extension AuthAPI {
             form = try Form(request)
             presented = try PresentedClient(request, form: form)
         } catch {
-            let usedBasic = request.fields["authorization"] != nil
-            return withCORS(request, AuthAPI.response(error, usedBasic: usedBasic))
+            return withCORS(request, AuthAPI.response(error))
         }
-        let response = guarded({ _ in AuthAPI.response(.unavailable, usedBasic: false) }) {
+        let response = guarded({ _ in AuthAPI.response(.unavailable) }) {
             () throws(AuthStoreFailure) in
             guard let client = try server.authenticate(presented.credential) else {
-                return AuthAPI.response(.invalidClient, usedBasic: presented.usedBasic)
+                return AuthAPI.response(.invalidClient)
             }
             switch try body(form, client) {
             case .success(var response):
                 response.fields.set("pragma", "no-cache")
                 return response
             case .failure(let error):
-                return AuthAPI.response(error, usedBasic: presented.usedBasic)
+                return AuthAPI.response(error)
             }
         }
         return withCORS(request, response)
     }
 
-    /// RFC 6749 §5.2.
-    static func response(_ error: OAuthError, usedBasic: Bool) -> HTTPResponse {
+    /// RFC 6749 §5.2. A 401 names a scheme, however the client said who it is (RFC 9110 §15.5.2).
+    static func response(_ error: OAuthError) -> HTTPResponse {
         var response = HTTPResponse.json(
             [
                 "error": .string(error.code.rawValue), "error_description": .string(error.detail),
             ], status: error.code.status)
         response.fields.set("pragma", "no-cache")
-        if error.code == .invalidClient, usedBasic {
+        if response.status == 401 {
             response.fields.set("www-authenticate", "Basic realm=\"auth\", charset=\"UTF-8\"")
         }
         return response

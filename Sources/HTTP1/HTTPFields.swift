@@ -94,6 +94,26 @@ package struct HTTPFields: Hashable, Sendable, ExpressibleByDictionaryLiteral {
         lines.indices.filter { isNamed($0, name) }.map { string(valueRange($0)) }
     }
 
+    /// The value of a field that is no list; nil also when it was sent more than once, as nobody knows
+    /// which of them was meant (RFC 9110 §5.3). `name` must be in lower case.
+    package func single(_ name: String) -> String? {
+        let found = find(name)
+        return found.count == 1 ? string(found.first) : nil
+    }
+
+    /// What a comma-separated field lists in all its lines, for fields whose items have no quoted
+    /// strings. Empty items are passed over (RFC 9110 §5.6.1.2). `name` must be in lower case.
+    package func items(_ name: String) -> [String] {
+        var items: [String] = []
+        for index in lines.indices where isNamed(index, name) {
+            for item in text[valueRange(index)].split(separator: UInt8(ascii: ",")) {
+                let range = trimmed(item.startIndex..<item.endIndex)
+                if !range.isEmpty { items.append(string(range)) }
+            }
+        }
+        return items
+    }
+
     /// Whether a comma-separated field lists that token, without case and without regard to
     /// parameters behind `;` (RFC 9110 §5.6.1). `name` and `token` must be in lower case.
     package func lists(_ name: String, token: String) -> Bool {

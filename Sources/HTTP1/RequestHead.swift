@@ -50,6 +50,12 @@ extension RequestHead {
     /// The request target as written.
     package var target: String { writtenTarget ?? RequestHead.target(path, query) }
 
+    /// Whether the target is in absolute form and its scheme `https`: only who has secured the
+    /// connection may answer that (RFC 9110 §7.4).
+    package var asksForHTTPS: Bool {
+        writtenTarget?.prefix("https:".count).lowercased() == "https:"
+    }
+
     private static func target(_ path: String, _ query: String) -> String {
         query.isEmpty ? path : "\(path)?\(query)"
     }
@@ -78,8 +84,8 @@ extension RequestHead {
         var expectsContinue = false
         // RFC 9110 §10.1.1: an expectation in an HTTP/1.0 request is ignored.
         if line.minorVersion > 0, fields.find("expect").count > 0 {
-            for value in fields.all("expect") {
-                guard value.lowercased() == "100-continue" else { throw .unknownExpectation }
+            for expectation in fields.items("expect") {
+                guard expectation.lowercased() == "100-continue" else { throw .unknownExpectation }
                 expectsContinue = true
             }
         }

@@ -82,13 +82,13 @@ package struct StaticFile: Sendable {
         let matches = fields.all("if-match")
         if !matches.isEmpty {
             guard EntityTags.list(matches, holds: tag, weakly: false) else { return .failed }
-        } else if let date = date(fields["if-unmodified-since"]), modified.seconds > date {
+        } else if let date = date(fields.single("if-unmodified-since")), modified.seconds > date {
             return .failed
         }
         let others = fields.all("if-none-match")
         if !others.isEmpty {
             if EntityTags.list(others, holds: tag, weakly: true) { return .notModified }
-        } else if let date = date(fields["if-modified-since"]), modified.seconds <= date {
+        } else if let date = date(fields.single("if-modified-since")), modified.seconds <= date {
             return .notModified
         }
         return .holds
@@ -106,10 +106,14 @@ package struct StaticFile: Sendable {
         _ request: HTTPRequest, _ bytes: [UInt8], _ tag: String, _ fields: HTTPFields
     ) -> HTTPResponse? {
         // Ranges are defined for GET alone (RFC 9110 §14.2).
-        guard request.method == "GET", let field = request.fields["range"] else { return nil }
-        if let condition = request.fields["if-range"] {
+        guard request.method == "GET", let field = request.fields.single("range") else {
+            return nil
+        }
+        if request.fields["if-range"] != nil {
             // A strong tag, or the very date: anything else may be of other bytes (§13.1.5).
-            guard condition == tag || condition == modified.httpDate else { return nil }
+            guard let condition = request.fields.single("if-range"),
+                condition == tag || date(condition) == modified.seconds
+            else { return nil }
         }
         var fields = fields
         switch ByteRanges(field, of: bytes.count) {

@@ -49,14 +49,28 @@ struct ExtensionList: Hashable, Sendable {
         rest.removeFirst()
         skipBlanks(&rest)
         let isQuoted = rest.first == UInt8(ascii: "\"")
-        // §9.1: a quoted value must be a token once unquoted, so no escapes are needed.
-        if isQuoted { rest.removeFirst() }
-        guard let value = token(&rest) else { return nil }
-        if isQuoted {
-            guard rest.popFirst() == UInt8(ascii: "\"") else { return nil }
-        }
+        guard let value = isQuoted ? quotedToken(&rest) : token(&rest) else { return nil }
         skipBlanks(&rest)
         return Parameter(name: name, value: value)
+    }
+
+    /// A quoted string that is a token once it is unquoted (§9.1). A backslash stands for what follows it
+    /// (RFC 9110 §5.6.4).
+    private static func quotedToken(_ rest: inout ArraySlice<UInt8>) -> String? {
+        rest.removeFirst()
+        var value: [UInt8] = []
+        while let byte = rest.popFirst() {
+            switch byte {
+            case UInt8(ascii: "\""):
+                guard !value.isEmpty, value.allSatisfy(isToken) else { return nil }
+                return String(decoding: value, as: UTF8.self)
+            case UInt8(ascii: "\\"):
+                guard let escaped = rest.popFirst() else { return nil }
+                value.append(escaped)
+            default: value.append(byte)
+            }
+        }
+        return nil
     }
 
     private static func skipBlanks(_ rest: inout ArraySlice<UInt8>) {

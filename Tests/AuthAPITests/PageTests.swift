@@ -180,7 +180,7 @@ import Timing
             return (response.status, text.joined())
         }
         let wrong = answer("ada")
-        #expect(wrong.0 == 401)
+        #expect(wrong.0 == 403)
         #expect(answer("eve") == wrong)
         #expect(answer("bot") == wrong)
         #expect(answer("no such name at all") == wrong)
@@ -191,7 +191,7 @@ import Timing
         let harness = try Harness()
         _ = harness.signedIn()
         var browser = Browser(harness: harness)
-        for _ in 0..<5 { #expect(logIn(&browser, "ada", "wrong").status == 401) }
+        for _ in 0..<5 { #expect(logIn(&browser, "ada", "wrong").status == 403) }
         let held = logIn(&browser, "ada", Harness.password)
         #expect(held.status == 429)
         #expect((Int(held.fields["retry-after"] ?? "") ?? 0) >= 1)
@@ -210,7 +210,7 @@ import Timing
         #expect(answer.fields["retry-after"] == "1")
         let other = try Harness()
         var hasty = Browser(harness: other)
-        #expect(logIn(&hasty, "ada", String(repeating: "x", count: 60_000)).status == 401)
+        #expect(logIn(&hasty, "ada", String(repeating: "x", count: 60_000)).status == 403)
     }
 
     @Test(

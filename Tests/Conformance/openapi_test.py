@@ -143,7 +143,7 @@ def oauth():
     fields = {name: value for name, value in page.fields.items()}
     fields["username"], fields[page.password] = f"eve{RUN}", "not the password at all"
     cookies = {"Cookie": "; ".join(f"{k}={v}" for k, v in wrong.cookies.items()), "Origin": AUTH}
-    call("login", 401, form=fields, headers=cookies)
+    call("login", 403, form=fields, headers=cookies)
     call("loginPage", 400, query={"next": "//evil.example/"})
     call("logoutPage", 303)
     call("logoutPage", 400, query={"post_logout_redirect_uri": "https://evil.example/"})

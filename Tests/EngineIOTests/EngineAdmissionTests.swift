@@ -66,6 +66,7 @@ import Testing
     }
 
     @Test(
+        "Engine.IO 4, Query: without EIO=4 or a transport, or with a sid unknown here, a request is 400",
         arguments: [
             (Request(query: "EIO=4&transport=polling"), nil),
             (Request(query: "EIO=4&transport=websocket", isUpgrade: true), nil),

@@ -30,7 +30,8 @@ import Testing
         #expect(Set(EngineError.allCases.map(\.code)).count == EngineError.allCases.count)
     }
 
-    @Test func theOpenPacketHasExactlyFiveKeys() throws {
+    @Test("Engine.IO 4, Handshake: the open packet has exactly its five keys")
+    func theOpenPacketHasExactlyFiveKeys() throws {
         var bytes: [UInt8] = []
         EngineOpen.write(
             sid: "abc", upgrades: [.websocket], configuration: EngineConfiguration(),
@@ -117,6 +118,7 @@ enum PollPacket: Hashable, Sendable {
         ] as [(String, [PollPacket])])
     func refuses(_ body: String, _ packets: [PollPacket]) {
         #expect(Self.read(body) == packets)
+        #expect(Self.read("4ok\u{1E}" + body) == [.text(.message, "ok")] + packets)
     }
 
     @Test(arguments: [
@@ -124,6 +126,9 @@ enum PollPacket: Hashable, Sendable {
     ])
     func refusesWhatIsNotUTF8(_ body: [UInt8]) {
         #expect(Self.read(body) == [.refused(.invalidUTF8)])
+        #expect(
+            Self.read(Array("4ok\u{1E}".utf8) + body)
+                == [.text(.message, "ok"), .refused(.invalidUTF8)])
     }
 
     @Test func whatIsWrittenIsReadAndCounted() {

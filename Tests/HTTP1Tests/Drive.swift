@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import Bytes
 import HTTP1
+import TestSupport
 import Testing
 
 /// What a parser says about some bytes, with neighbouring body pieces joined, so that runs over
@@ -100,19 +101,33 @@ func responses(
     return seen
 }
 
-/// Every way to cut the bytes in two, and the cut after every byte.
-func everyCut(_ bytes: [UInt8]) -> [[[UInt8]]] {
-    (0...bytes.count).map { [Array(bytes[..<$0]), Array(bytes[$0...])] } + [bytes.map { [$0] }]
-}
-
-/// What comes of `text`: whole, in single bytes, cut in two everywhere and glued behind another request,
-/// which must all agree.
-func requestsEverywhere(_ text: String, limits: HTTPLimits = HTTPLimits()) -> [Seen] {
+/// What comes of `text`, wherever it is cut and whatever it is glued to.
+func requestsEverywhere(
+    _ text: String, limits: HTTPLimits = HTTPLimits(),
+    sourceLocation: SourceLocation = #_sourceLocation
+) -> [Seen] {
+    let neighbour = Array("GET /b HTTP/1.1\r\nHost: h\r\n\r\n".utf8)
     let bytes = Array(text.utf8)
     let whole = requests([bytes], limits: limits)
-    for pieces in everyCut(bytes) { #expect(requests(pieces, limits: limits) == whole) }
-    let before = requests("GET /b HTTP/1.1\r\nHost: h\r\n\r\n" + text, limits: limits)
-    #expect(Array(before.dropFirst(2)) == whole)
+    #expect(
+        misreadings(of: bytes, before: neighbour, behind: whole.last == .end ? neighbour : nil) {
+            requests($0, limits: limits)
+        } == [], sourceLocation: sourceLocation)
+    return whole
+}
+
+/// The same for responses to requests of a method.
+func responsesEverywhere(
+    _ text: String, method: String = "GET", limits: HTTPLimits = HTTPLimits(),
+    sourceLocation: SourceLocation = #_sourceLocation
+) -> [Seen] {
+    let neighbour = Array("HTTP/1.1 204 \r\n\r\n".utf8)
+    let bytes = Array(text.utf8)
+    let whole = responses([bytes], method: method, limits: limits)
+    #expect(
+        misreadings(of: bytes, before: neighbour, behind: whole.last == .end ? neighbour : nil) {
+            responses($0, method: method, limits: limits)
+        } == [], sourceLocation: sourceLocation)
     return whole
 }
 
@@ -127,3 +142,18 @@ func head(_ text: String) -> RequestHead? {
     if case .head(let head)? = requestsEverywhere(text).first { return head }
     return nil
 }
+
+// MARK: Requests as text
+
+/// A GET with some field lines behind `Host`.
+func get(_ fields: String = "", target: String = "/") -> String {
+    "GET \(target) HTTP/1.1\r\nHost: h\r\n\(fields)\r\n"
+}
+
+/// A POST with a field line, and a body.
+func post(_ field: String, _ body: String = "") -> String {
+    "POST / HTTP/1.1\r\nHost: h\r\n\(field)\r\n\r\n\(body)"
+}
+
+/// A POST in chunks.
+func chunked(_ body: String) -> String { post("Transfer-Encoding: chunked", body) }

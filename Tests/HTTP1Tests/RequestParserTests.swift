@@ -121,14 +121,9 @@ struct RequestVector: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct RequestParserTests {
-    @Test(arguments: RequestVector.all) func whole(_ vector: RequestVector) {
-        #expect(requests(vector.text) == vector.seen)
-    }
-
-    @Test(arguments: RequestVector.all) func cutAtEveryByte(_ vector: RequestVector) {
-        for pieces in everyCut(Array(vector.text.utf8)) {
-            #expect(requests(pieces) == vector.seen)
-        }
+    @Test(arguments: RequestVector.all)
+    func whereverItIsCutAndWhateverItIsGluedTo(_ vector: RequestVector) {
+        #expect(requestsEverywhere(vector.text) == vector.seen)
     }
 
     @Test func gluedToNeighbours() {

@@ -148,22 +148,10 @@ struct RefusalVector: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct RequestRefusalTests {
-    @Test(arguments: RefusalVector.all) func refuses(_ vector: RefusalVector) {
-        #expect(requests(vector.text, limits: vector.limits).last == .refused(vector.error))
-    }
-
-    @Test(arguments: RefusalVector.all) func refusesAlikeWhereverItIsCut(_ vector: RefusalVector) {
-        let bytes = Array(vector.text.utf8)
-        let whole = requests([bytes], limits: vector.limits)
-        for pieces in everyCut(bytes) {
-            #expect(requests(pieces, limits: vector.limits) == whole)
-        }
-    }
-
-    @Test(arguments: RefusalVector.all) func refusesBehindAGoodRequest(_ vector: RefusalVector) {
-        let good = RequestVector.all[3]
-        let seen = requests(good.text + vector.text, limits: vector.limits)
-        #expect(seen.starts(with: good.seen) && seen.last == .refused(vector.error))
+    @Test(arguments: RefusalVector.all)
+    func refusesWhereverItIsCutAndWhateverItIsGluedTo(_ vector: RefusalVector) {
+        #expect(
+            requestsEverywhere(vector.text, limits: vector.limits).last == .refused(vector.error))
     }
 
     @Test(arguments: HTTPError.allCases) func everyErrorHasItsRow(_ error: HTTPError) {
@@ -182,9 +170,7 @@ struct RefusalVector: Sendable, CustomTestStringConvertible {
         maxChunkExtensionBytes: 6, maxEmptyLines: 2)
 
     static func outcome(_ text: String) -> HTTPError? {
-        let bytes = Array(text.utf8)
-        let whole = requests([bytes], limits: tight)
-        #expect(requests(bytes.map { [$0] }, limits: tight) == whole)
+        let whole = requestsEverywhere(text, limits: tight)
         if case .refused(let error)? = whole.last { return error }
         #expect(whole.last == .end)
         return nil
@@ -242,6 +228,9 @@ struct RefusalVector: Sendable, CustomTestStringConvertible {
         #expect(Self.outcome(Self.chunked + "0\r\nA:\r\nB:\r\nC:\r\n\r\n") == nil)
         #expect(
             Self.outcome(Self.chunked + "0\r\nA:\r\nB:\r\nC:\r\nD:\r\n\r\n") == .tooManyFields)
+        let value = String(repeating: "v", count: 40 - "A:\r\n".utf8.count)
+        #expect(Self.outcome(Self.chunked + "0\r\nA:\(value)\r\n\r\n") == nil)
+        #expect(Self.outcome(Self.chunked + "0\r\nA:\(value)v\r\n\r\n") == .fieldsTooLarge)
     }
 
     @Test func emptyLines() {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import Bytes
 import HTTP1
+import TestSupport
 import Testing
 
 struct ResponseVector: Sendable, CustomTestStringConvertible {
@@ -55,12 +56,9 @@ struct ResponseVector: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct ResponseParserTests {
-    @Test(arguments: ResponseVector.all) func wholeAndCutAtEveryByte(_ vector: ResponseVector) {
-        let bytes = Array(vector.text.utf8)
-        #expect(responses([bytes], method: vector.method) == vector.seen)
-        for pieces in everyCut(bytes) {
-            #expect(responses(pieces, method: vector.method) == vector.seen)
-        }
+    @Test(arguments: ResponseVector.all)
+    func whereverItIsCutAndWhateverItIsGluedTo(_ vector: ResponseVector) {
+        #expect(responsesEverywhere(vector.text, method: vector.method) == vector.seen)
     }
 
     @Test func gluedToNeighbours() {
@@ -103,9 +101,7 @@ struct ResponseVector: Sendable, CustomTestStringConvertible {
             ("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n", .bodyTooLarge),
         ] as [(String, HTTPError)])
     func refuses(_ text: String, _ error: HTTPError) {
-        let bytes = Array(text.utf8)
-        #expect(responses([bytes]).last == .refused(error))
-        #expect(responses(bytes.map { [$0] }).last == .refused(error))
+        #expect(responsesEverywhere(text).last == .refused(error))
     }
 
     @Test func aBodyUntilCloseIsLimitedToo() {

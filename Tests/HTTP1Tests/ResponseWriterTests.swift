@@ -53,14 +53,18 @@ import Testing
         #expect(text.contains("content-length: 500\r\n") && !sendsBody)
     }
 
-    /// RFC 9110 §8.6: a server MUST NOT send content-length in 1xx and 204.
-    @Test(arguments: [100, 103, 204, 304]) func responsesWithoutContentHaveNoLength(_ status: Int) {
+    @Test(
+        "RFC 9110 §6.4.1: 1xx, 204 and 304 have no content, and nothing that announces any",
+        arguments: [100, 103, 204, 304])
+    func responsesWithoutContentHaveNoLength(_ status: Int) {
         let (text, sendsBody) = Self.head(status, "x", bodyCount: 0)
         #expect(!text.contains("content-length") && !text.contains("transfer-encoding"))
         #expect(!sendsBody)
     }
 
-    @Test func aSwitchKeepsTheHandshakesFields() {
+    @Test(
+        "RFC 9110 §7.8: a 101 MUST carry Upgrade, and who sends Upgrade MUST list it in Connection")
+    func aSwitchKeepsTheHandshakesFields() {
         let (text, _) = Self.head(
             101, "Switching Protocols", fields: ["upgrade": "websocket", "connection": "Upgrade"],
             bodyCount: 0, date: "")
@@ -69,7 +73,10 @@ import Testing
                 + "connection: Upgrade\r\n\r\n")
     }
 
-    @Test func aValueCannotStartALine() {
+    @Test(
+        "RFC 9110 §5.5: a sender MUST NOT send CR, LF or NUL in a value, nor fold it: spaces go out"
+    )
+    func aValueCannotStartALine() {
         let (text, _) = Self.head(fields: ["location": "/a\r\nset-cookie: x\u{0}y"], date: "")
         #expect(
             text == "HTTP/1.1 200 OK\r\nlocation: /a  set-cookie: x y\r\ncontent-length: 2\r\n\r\n"

@@ -169,20 +169,3 @@ import Testing
         #expect(request.isSameOrigin(origin) == expected)
     }
 }
-
-@Suite struct AcceptEncodingTests {
-    @Test(
-        arguments: [
-            ("gzip", "gzip"), ("gzip, deflate, br", "br"), ("gzip;q=1.0, br;q=0.5", "gzip"),
-            ("br;q=0, gzip", "gzip"), ("*", "br"), ("*;q=0", nil), ("gzip;q=0", nil),
-            ("identity", nil), ("", nil), ("identity, gzip;q=0.5", nil),
-            ("identity;q=0.5, gzip;q=0.5", "gzip"), ("gzip;q=0.001", "gzip"),
-            ("*;q=0.5, gzip;q=0", "br"),
-            ("X-GZIP", "gzip"), ("gzip ; Q=1", "gzip"), ("gzip;q=1.001", nil), ("gzip;q=2", nil),
-            ("gzip;q=.5", nil), ("gzip;q=0.1234", nil), ("gzip;level=9", nil), ("deflate", nil),
-        ] as [(String, String?)])
-    func theBestCodingIsChosen(field: String, coding: String?) {
-        let accept = AcceptEncoding(["accept-encoding": field])
-        #expect(accept.best(of: ["br", "gzip"]) == coding)
-    }
-}

@@ -33,9 +33,11 @@ import Testing
         #expect(String(decoding: answer("GET", "/rooms/1").body, as: UTF8.self) == "room 1")
     }
 
-    @Test(arguments: [
-        ("POST", "/rooms/1", "GET, HEAD, OPTIONS"), ("GET", "/rooms/1/join", "POST, OPTIONS"),
-    ])
+    @Test(
+        "RFC 9110 §15.5.6: a 405 MUST name in Allow what the path takes",
+        arguments: [
+            ("POST", "/rooms/1", "GET, HEAD, OPTIONS"), ("GET", "/rooms/1/join", "POST, OPTIONS"),
+        ])
     func aKnownPathNamesItsMethods(_ method: String, _ path: String, _ allow: String) {
         let answer = answer(method, path)
         #expect(answer.status == 405)

@@ -57,7 +57,10 @@ final class Running {
         }
     }
 
-    @Test func pipelinedRequestsAreAnsweredInOrder() throws {
+    @Test(
+        "RFC 9112 §9.3.2: pipelined requests MUST be answered in their order, however long one takes"
+    )
+    func pipelinedRequestsAreAnsweredInOrder() throws {
         let running = try Running(routes: Self.hello)
         let client = RawClient(port: running.port)
         client.send(
@@ -82,7 +85,8 @@ final class Running {
         }
     }
 
-    @Test func refusesWhatItDoesNotUnderstandAndCloses() throws {
+    @Test("RFC 9112 §6.3: unrecoverable framing is answered with 400 and MUST end the connection")
+    func refusesWhatItDoesNotUnderstandAndCloses() throws {
         let running = try Running(routes: Self.hello)
         let client = RawClient(port: running.port)
         client.send("GET / HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n")
@@ -106,14 +110,18 @@ final class Running {
         #expect(client.readResponse().body == "hello y")
     }
 
-    @Test func connectionCloseIsHonoured() throws {
+    @Test(
+        "RFC 9112 §9.6: behind the answer to a request that says close, the connection MUST be closed"
+    )
+    func connectionCloseIsHonoured() throws {
         let running = try Running(routes: Self.hello)
         let client = RawClient(port: running.port)
         client.send("GET /hello/a HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
         #expect(client.readToEnd().hasSuffix("hello a"))
     }
 
-    @Test func nothingBehindTheLastRequestIsAnswered() throws {
+    @Test("RFC 9112 §9.6: requests behind one that says close MUST NOT be processed")
+    func nothingBehindTheLastRequestIsAnswered() throws {
         let running = try Running(routes: Self.hello)
         let client = RawClient(port: running.port)
         client.send(
@@ -165,7 +173,8 @@ final class Running {
         #expect(client.readToEnd().hasSuffix("slow"))
     }
 
-    @Test func headersThatTrickleAreCutOff() throws {
+    @Test("RFC 9110 §15.5.9: a request that does not come in time is answered with 408 and the end")
+    func headersThatTrickleAreCutOff() throws {
         let running = try Running({ $0.headerTimeout = .milliseconds(150) }, routes: Self.hello)
         let client = RawClient(port: running.port)
         client.send("GET /hello/a HTTP/1.1\r\n")

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import EngineIO
+import EngineIOServer
 import JSON
 import SocketIOServer
 import TestSupport
@@ -17,7 +18,9 @@ private enum Link: Sendable, CaseIterable {
 }
 
 @Suite struct NamespaceTests {
-    @Test(arguments: Link.allCases)
+    @Test(
+        "Socket.IO 5, Connection: CONNECT is answered with an object of exactly a sid, over both transports",
+        arguments: Link.allCases)
     private func joins(_ link: Link) throws {
         let harness = try SocketServerHarness()
         let client = link.client(harness)
@@ -29,14 +32,20 @@ private enum Link: Sendable, CaseIterable {
         #expect(client.next() == "42[\"welcome\"]")
     }
 
-    @Test func anUnknownNamespaceIsRefusedAndTheTransportStays() throws {
+    @Test(
+        "Socket.IO 5, Connection: an unknown namespace is refused by CONNECT_ERROR, the transport stays"
+    )
+    func anUnknownNamespaceIsRefusedAndTheTransportStays() throws {
         let harness = try SocketServerHarness()
         let client = WireClient.webSocket(port: harness.port)
         #expect(client.join("/nope") == "44/nope,{\"message\":\"Invalid namespace\"}")
         #expect(client.join().hasPrefix("40{"))
     }
 
-    @Test func middlewareRefusesWithDataAndLaterLetsIn() throws {
+    @Test(
+        "Socket.IO 5, Connection: CONNECT_ERROR carries an object with a message, and data beside it"
+    )
+    func middlewareRefusesWithDataAndLaterLetsIn() throws {
         let harness = try SocketServerHarness()
         let client = WireClient.webSocket(port: harness.port)
         let refusal = "44/guarded,{\"message\":\"wrong key\",\"data\":{\"code\":42}}"
@@ -46,7 +55,8 @@ private enum Link: Sendable, CaseIterable {
         #expect(client.next() == "42/guarded,[\"in\"]")
     }
 
-    @Test func namespacesShareATransportAndNothingElse() throws {
+    @Test("Socket.IO 5, Connection: namespaces share a transport and have ids of their own")
+    func namespacesShareATransportAndNothingElse() throws {
         let harness = try SocketServerHarness()
         let client = WireClient.webSocket(port: harness.port)
         let id = client.enter().id
@@ -59,6 +69,7 @@ private enum Link: Sendable, CaseIterable {
     }
 
     @Test(
+        "Socket.IO 5, Connection: a first packet that is no CONNECT closes the transport",
         arguments: [
             "42[\"echo\"]", "431[]", "41", "44{\"message\":\"no\"}", "42/other,[\"echo\"]", "4abc",
             "42{}", "42abc[\"x\",1]", "40[1]", "451-[\"x\",{\"_placeholder\":true,\"num\":0}]",
@@ -71,9 +82,11 @@ private enum Link: Sendable, CaseIterable {
         #expect(client.hasEnded)
     }
 
-    @Test(arguments: [
-        "40", "44{\"message\":\"no\"}", "42/guarded,[\"x\"]", "42[\"connect\"]", "42[]",
-    ])
+    @Test(
+        "Socket.IO 5, Connection: a second CONNECT, a client's CONNECT_ERROR and events not joined close",
+        arguments: [
+            "40", "44{\"message\":\"no\"}", "42/guarded,[\"x\"]", "42[\"connect\"]", "42[]",
+        ])
     func whatHasNoPlaceAfterConnectClosesTheTransport(_ packet: String) throws {
         let harness = try SocketServerHarness()
         let client = WireClient.webSocket(port: harness.port)
@@ -83,7 +96,8 @@ private enum Link: Sendable, CaseIterable {
         #expect(client.hasEnded)
     }
 
-    @Test func aDisconnectThatCrossedOursIsPassedOver() throws {
+    @Test("Socket.IO 5, Disconnection: DISCONNECT is not answered, and the transport stays")
+    func aDisconnectThatCrossedOursIsPassedOver() throws {
         let harness = try SocketServerHarness()
         let client = WireClient.webSocket(port: harness.port)
         client.enter()
@@ -93,7 +107,8 @@ private enum Link: Sendable, CaseIterable {
         #expect(client.join().hasPrefix("40{"))
     }
 
-    @Test func aClientWithoutNamespaceIsLetGoInTime() throws {
+    @Test("Socket.IO 5, Connection: who joins no namespace in time is let go")
+    func aClientWithoutNamespaceIsLetGoInTime() throws {
         let harness = try SocketServerHarness(adjust: { $0.connectTimeout = .milliseconds(100) })
         let idle = WireClient.webSocket(port: harness.port)
         let leaver = WireClient.webSocket(port: harness.port)
@@ -109,6 +124,20 @@ private enum Link: Sendable, CaseIterable {
         #expect(member.next() == "431[]")
     }
 
+    @Test(
+        "Engine.IO 4, Limits: sessions of one loop, at the limit and one past it: 503 and when to come back"
+    )
+    func sessionsAreLimited() throws {
+        let harness = try SocketServerHarness(adjust: { $0.engine.maxSessions = 2 })
+        let first = WireClient.webSocket(port: harness.port)
+        let second = WireClient.polling(port: harness.port)
+        #expect(!first.sid.isEmpty && !second.sid.isEmpty)
+        let refusal = second.request("GET").head
+        #expect(refusal.hasPrefix("HTTP/1.1 503 ") && refusal.contains("retry-after: 2\r\n"))
+        second.send("1")
+        #expect(!WireClient.polling(port: harness.port).sid.isEmpty)
+    }
+
     @Test func closingTheTransportTellsTheClientToComeBack() throws {
         let harness = try SocketServerHarness()
         let client = WireClient.webSocket(port: harness.port)
@@ -120,7 +149,9 @@ private enum Link: Sendable, CaseIterable {
 }
 
 @Suite struct SocketEventTests {
-    @Test(arguments: Link.allCases)
+    @Test(
+        "Socket.IO 5, Acknowledgement: an answer carries the id it answers, over both transports",
+        arguments: Link.allCases)
     private func answersAndSendsWhatItGot(_ link: Link) throws {
         let harness = try SocketServerHarness()
         let client = link.client(harness)
@@ -158,7 +189,8 @@ private enum Link: Sendable, CaseIterable {
         #expect(answers == (0..<40).map { "43\($0)[\"five\"]" })
     }
 
-    @Test func onlyTheFirstAnswerCounts() throws {
+    @Test("Socket.IO 5, Acknowledgement: an event is answered once")
+    func onlyTheFirstAnswerCounts() throws {
         let harness = try SocketServerHarness()
         let client = WireClient.webSocket(port: harness.port)
         client.enter()
@@ -185,7 +217,8 @@ private enum Link: Sendable, CaseIterable {
         #expect(client.next() == "432[]")
     }
 
-    @Test func binaryGoesBothWaysOverPolling() throws {
+    @Test("Socket.IO 5, Binary: attachments go both ways over polling")
+    func binaryGoesBothWaysOverPolling() throws {
         let harness = try SocketServerHarness()
         let client = WireClient.polling(port: harness.port)
         client.enter()
@@ -338,7 +371,10 @@ private enum Link: Sendable, CaseIterable {
         return parts?.last?.string ?? ""
     }
 
-    @Test func whatWasMissedComesBeforeTheAnswer() throws {
+    @Test(
+        "Socket.IO 5, Recovery: what was missed comes before the answer to CONNECT, under the same ids"
+    )
+    func whatWasMissedComesBeforeTheAnswer() throws {
         let harness = try SocketServerHarness(recovery: { LocalRecovery() })
         let other = WireClient.webSocket(port: harness.port)
         other.enter()

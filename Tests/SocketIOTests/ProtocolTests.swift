@@ -110,4 +110,13 @@ import Testing
         #expect(
             decode("51-[\"a\",{\"_placeholder\":1,\"num\":9}]") == .awaiting, "only true makes one")
     }
+
+    @Test(
+        "Socket.IO 5, Limits: an ack id is a number there is room for, at the limit and one past it"
+    )
+    func ackIDs() {
+        #expect(decode("39223372036854775807[]") == .packet(.ack, "/", .max, "[]"))
+        #expect(decode("39223372036854775808[]") == .refused(.malformedAckID))
+        #expect(decode("2000[\"a\"]") == .packet(.event, "/", 0, "[\"a\"]"))
+    }
 }

@@ -93,6 +93,9 @@ import Testing
 
     @Test(arguments: malformed) func refuses(_ text: String, _ error: SocketError) {
         #expect(decode(text) == .refused(error))
+        #expect(
+            decode([.text("2[\"ok\"]"), .text(text)])
+                == [.packet(.event, "/", nil, "[\"ok\"]"), .refused(error)])
     }
 
     @Test(arguments: [
@@ -174,7 +177,8 @@ import Testing
         #expect(decode([.text("53-[\"a\"]")], limits: limits) == [.refused(.tooManyAttachments)])
     }
 
-    @Test func attachmentsAreLimitedByBytes() {
+    @Test("Socket.IO 5, Limits: the bytes of a packet's attachments, at the limit and one past it")
+    func attachmentsAreLimitedByBytes() {
         let limits = SocketLimits(maxAttachmentBytes: 5)
         let atLimit = decode(
             [.text(Self.text), .binary([1, 2, 3]), .binary([4, 5])], limits: limits)
@@ -184,13 +188,15 @@ import Testing
         #expect(past.last == .refused(.attachmentsTooLarge))
     }
 
-    @Test func namespacesAreLimited() {
+    @Test("Socket.IO 5, Limits: a namespace's length, at the limit and one past it")
+    func namespacesAreLimited() {
         let limits = SocketLimits(maxNamespaceBytes: 4)
         #expect(decode("0/abc,", limits: limits) == .packet(.connect, "/abc", nil, nil))
         #expect(decode("0/abcd,", limits: limits) == .refused(.namespaceTooLong))
     }
 
-    @Test func nestingIsLimited() {
+    @Test("Socket.IO 5, Limits: how deep JSON nests, at the limit and one past it")
+    func nestingIsLimited() {
         let limits = SocketLimits(maxDepth: 3)
         #expect(decode("2[\"a\",[[1]]]", limits: limits) != .refused(.invalidPayload))
         #expect(decode("2[\"a\",[[[1]]]]", limits: limits) == .refused(.invalidPayload))

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import Bytes
+import TestSupport
 import Testing
 import WebSocket
 
@@ -60,9 +61,29 @@ func receive(_ pieces: [[UInt8]], with receiver: inout MessageReceiver) -> [Got]
     return got
 }
 
-/// Every way to cut the bytes in two, and the cut after every byte.
-func everyCut(_ bytes: [UInt8]) -> [[[UInt8]]] {
-    (0...bytes.count).map { [Array(bytes[..<$0]), Array(bytes[$0...])] } + [bytes.map { [$0] }]
+/// What comes of frames, wherever they are cut, whatever they are glued to, with and without waiting in
+/// place.
+func receiveEverywhere(
+    _ bytes: [UInt8], role: Role = .client, limits: WebSocketLimits = WebSocketLimits(),
+    deflate: DeflateParameters? = nil, sourceLocation: SourceLocation = #_sourceLocation
+) -> [Got] {
+    var receiver = MessageReceiver(role: role, limits: limits, deflate: deflate)
+    let whole = receive([bytes], with: &receiver)
+    let hasFailed = if case .failed? = whole.last { true } else { false }
+    let goesOn = !hasFailed && !receiver.isClosed && !receiver.isInsideMessage
+    let neighbour = frame(.text, "b", mask: role == .server ? MaskingKey(5) : nil)
+    var gathered = limits
+    gathered.maxInPlaceBytes = 0
+    for limits in [limits, gathered] {
+        #expect(
+            receive([bytes], role: role, limits: limits, deflate: deflate) == whole,
+            sourceLocation: sourceLocation)
+        #expect(
+            misreadings(of: bytes, before: neighbour, behind: goesOn ? neighbour : nil) {
+                receive($0, role: role, limits: limits, deflate: deflate)
+            } == [], sourceLocation: sourceLocation)
+    }
+    return whole
 }
 
 /// One frame as bytes.

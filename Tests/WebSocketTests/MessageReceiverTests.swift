@@ -69,18 +69,11 @@ struct FrameVector: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct MessageReceiverTests {
-    @Test(arguments: FrameVector.all) func wholeAndCutAtEveryByte(_ vector: FrameVector) {
-        #expect(receive([vector.bytes], role: vector.role) == vector.got)
-        for pieces in everyCut(vector.bytes) {
-            #expect(receive(pieces, role: vector.role) == vector.got)
-        }
-    }
-
-    @Test(arguments: FrameVector.all) func withoutWaitingInPlace(_ vector: FrameVector) {
-        let limits = WebSocketLimits(maxInPlaceBytes: 0)
-        for pieces in everyCut(vector.bytes) {
-            #expect(receive(pieces, role: vector.role, limits: limits) == vector.got)
-        }
+    @Test(
+        "RFC 6455 §5.7: the RFC's examples and more, wherever they are cut and whatever they are glued to",
+        arguments: FrameVector.all)
+    func everywhere(_ vector: FrameVector) {
+        #expect(receiveEverywhere(vector.bytes, role: vector.role) == vector.got)
     }
 
     @Test func gluedToNeighbours() {
@@ -115,10 +108,8 @@ struct FrameVector: Sendable, CustomTestStringConvertible {
             let bytes =
                 frame(.binary, [UInt8](repeating: 1, count: pad), mask: mask)
                 + frame(.binary, payload, mask: mask)
-            #expect(receive([bytes], role: .server).last == .binary(payload))
-            for pieces in everyCut(bytes) {
-                #expect(receive(pieces, role: .server).last == .binary(payload))
-            }
+            let first = Got.binary([UInt8](repeating: 1, count: pad))
+            #expect(receiveEverywhere(bytes, role: .server) == [first, .binary(payload)])
         }
     }
 
@@ -219,19 +210,10 @@ struct FailureVector: Sendable, CustomTestStringConvertible {
 }
 
 @Suite struct WebSocketFailureTests {
-    @Test(arguments: FailureVector.all) func failsWhereverItIsCut(_ vector: FailureVector) {
-        let whole = receive([vector.bytes], role: vector.role, limits: vector.limits)
-        #expect(whole == [.failed(vector.error)])
-        for pieces in everyCut(vector.bytes) {
-            #expect(receive(pieces, role: vector.role, limits: vector.limits) == whole)
-        }
-    }
-
-    @Test(arguments: FailureVector.all) func failsBehindAMessage(_ vector: FailureVector) {
-        let mask = vector.role == .server ? MaskingKey(99) : nil
-        let bytes = frame(.text, "ok", mask: mask) + vector.bytes
-        let got = receive([bytes], role: vector.role, limits: vector.limits)
-        #expect(got == [.text("ok"), .failed(vector.error)])
+    @Test(arguments: FailureVector.all)
+    func failsWhereverItIsCutAndWhateverItIsGluedTo(_ vector: FailureVector) {
+        let got = receiveEverywhere(vector.bytes, role: vector.role, limits: vector.limits)
+        #expect(got == [.failed(vector.error)])
     }
 
     /// §8.1: text fails at its first bad byte, not at the end of frame or message.
@@ -267,6 +249,7 @@ struct FailureVector: Sendable, CustomTestStringConvertible {
 
 @Suite struct FrameWriterTests {
     @Test(
+        "RFC 6455 §5.1, §5.2: a server writes no mask, and each length in the least bytes",
         arguments: [
             (0, [0x82, 0]), (125, [0x82, 125]), (126, [0x82, 126, 0, 126]),
             (65_535, [0x82, 126, 255, 255]), (65_536, [0x82, 127, 0, 0, 0, 0, 0, 1, 0, 0]),
@@ -277,7 +260,10 @@ struct FailureVector: Sendable, CustomTestStringConvertible {
         #expect(bytes == expected)
     }
 
-    @Test func aMaskedFrameIsThatOfTheRFC() {
+    @Test(
+        "RFC 6455 §5.3: a client masks octet by octet with the key it sends along; the RFC's own example"
+    )
+    func aMaskedFrameIsThatOfTheRFC() {
         let key = MaskingKey(UInt32(littleEndian: 0x3D21_FA37))
         #expect(
             frame(.text, "Hello", mask: key) == [
@@ -290,6 +276,15 @@ struct FailureVector: Sendable, CustomTestStringConvertible {
         var bytes: [UInt8] = []
         FrameWriter.close(code: code, reason: "x", into: &bytes)
         #expect(bytes == [0x88, 0x00])
+    }
+
+    @Test(
+        "RFC 6455 §5.5.1: a reason has 123 bytes at most, at the limit and one past it",
+        arguments: [(123, 123), (124, 123), (5000, 123)])
+    func reasonLength(_ count: Int, _ sent: Int) {
+        var bytes: [UInt8] = []
+        FrameWriter.close(code: 1000, reason: String(repeating: "x", count: count), into: &bytes)
+        #expect(receive([bytes]) == [.close(1000, String(repeating: "x", count: sent))])
     }
 
     @Test func aReasonIsCutAtACharacter() {
