@@ -22,7 +22,7 @@ for name in sys.argv[1:]:
 git ls-files -z -- '*.mjs' | xargs -0 -r -n 1 node --check
 
 say "rules and their tests"
-python3 scripts/conformance-page.py --check
+python3 scripts/requirements-page.py --check
 
 say "swagger.yaml"
 .venv/bin/python -m openapi_spec_validator swagger.yaml

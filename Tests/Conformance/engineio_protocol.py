@@ -36,6 +36,7 @@ def check_open(text, upgrades):
 
 # Handshake, polling
 
+# Engine.IO 4, Handshake: polling opens with the open packet as text/plain, which names websocket
 @test
 async def polling_opens(c):
     status, text, headers = await c.request()
@@ -59,35 +60,41 @@ async def a_cache_buster_and_b64_are_nothing_to_us(c):
     check_open(text, ["websocket"])
 
 
+# Engine.IO 4, Handshake: each session has an id of its own
 @test
 async def every_session_has_an_id_of_its_own(c):
     assert len({await c.open() for _ in range(50)}) == 50
 
 
+# Engine.IO 4, Handshake: without EIO=4 the answer MUST be 400
 @test
 async def a_handshake_names_its_version(c):
     for version in (None, "", "1", "2", "3", "5", "abc", "44"):
         await is_refused(c, BAD_VERSION, EIO=version)
 
 
+# Engine.IO 4, Handshake: without a known transport the answer MUST be 400
 @test
 async def a_handshake_names_its_transport(c):
     for transport in (None, "", "abc", "webtransport", "POLLING", "polling2"):
         await is_refused(c, UNKNOWN_TRANSPORT, transport=transport)
 
 
+# Engine.IO 4, Handshake: what is no GET is refused with code 2
 @test
 async def a_handshake_is_a_get(c):
     for method in ("POST", "PUT", "DELETE", "PATCH"):
         await is_refused(c, BAD_METHOD, method)
 
 
+# Engine.IO 4, Handshake: transport=websocket without an upgrade is refused with code 3
 @test
 async def websocket_needs_an_upgrade(c):
     await is_refused(c, BAD_REQUEST, transport="websocket")
     await is_refused(c, BAD_REQUEST, transport="websocket", sid=await c.open())
 
 
+# Engine.IO 4, Handshake: an unknown sid is refused with code 1
 @test
 async def an_unknown_session_is_refused(c):
     for method in ("GET", "POST"):
@@ -104,6 +111,7 @@ async def other_paths_are_not_ours(c):
 
 # Handshake, WebSocket
 
+# Engine.IO 4, Handshake: WebSocket opens with the open packet, which names no upgrade
 @test
 async def websocket_opens(c):
     socket = await c.websocket()
@@ -162,6 +170,7 @@ async def a_broken_websocket_handshake_is_answered_by_http(c):
 
 # Messages, polling
 
+# Engine.IO 4, HTTP long-polling: a POST is answered with 200 and ok
 @test
 async def polling_carries_a_message_both_ways(c):
     sid = await c.open()
@@ -171,6 +180,7 @@ async def polling_carries_a_message_both_ways(c):
     assert await c.packets(sid) == ["4hello"]
 
 
+# Engine.IO 4, HTTP long-polling: a GET waits until there is a packet
 @test
 async def a_waiting_poll_is_answered_by_what_comes(c):
     sid = await c.open()
@@ -180,6 +190,7 @@ async def a_waiting_poll_is_answered_by_what_comes(c):
     assert await poll == ["4hello"]
 
 
+# Engine.IO 4, HTTP long-polling: a body holds many packets, and their order stays
 @test
 async def one_body_holds_many_packets(c):
     sid = await c.open()
@@ -225,6 +236,7 @@ async def an_empty_message_is_a_message(c):
     assert await c.packets(sid) == ["4"]
 
 
+# Engine.IO 4, Limits: a body of maxPayload, at the limit and one past it: 413
 @test
 async def a_body_of_exactly_the_limit_passes_and_one_byte_more_does_not(c):
     sid = await c.open()
@@ -245,6 +257,7 @@ async def a_body_far_beyond_the_limit_is_refused_at_once(c):
     writer.close()
 
 
+# Engine.IO 4, HTTP long-polling: a malformed body is 400 and ends the session
 @test
 async def a_malformed_body_ends_the_session(c):
     for body in ("abc", "", "7x", "9", "4a" + SEPARATOR, SEPARATOR + "4a", "4a" + SEPARATOR * 2 + "4b",
@@ -254,6 +267,7 @@ async def a_malformed_body_ends_the_session(c):
         assert (await c.get(sid))[0] == 400, body
 
 
+# Engine.IO 4, HTTP long-polling: a body of bytes is 400 and ends the session
 @test
 async def a_binary_body_is_refused_and_ends_the_session(c):
     sid = await c.open()
@@ -293,6 +307,7 @@ async def other_methods_for_a_session_are_refused(c):
     assert await c.post(sid, "4a") == (200, "ok")
 
 
+# Engine.IO 4, HTTP long-polling: of two GETs at once the second MUST end the session
 @test
 async def two_polls_at_once_end_the_session(c):
     sid = await c.open()
@@ -303,6 +318,7 @@ async def two_polls_at_once_end_the_session(c):
     assert (await c.get(sid))[0] == 400
 
 
+# Engine.IO 4, HTTP long-polling: two POSTs at once end the session
 @test
 async def two_uploads_at_once_end_the_session(c):
     sid = await c.open()
@@ -324,6 +340,7 @@ async def two_uploads_at_once_end_the_session(c):
     first.close()
 
 
+# Engine.IO 4, Closing: a GET that is cut off ends the session
 @test
 async def an_aborted_poll_ends_the_session(c):
     sid = await c.open()
@@ -381,6 +398,7 @@ async def pipelined_uploads_are_answered_in_order(c):
 
 # Messages, WebSocket
 
+# Engine.IO 4, WebSocket: a frame is a packet, a binary one a message without a digit
 @test
 async def websocket_carries_text_and_binary_both_ways(c):
     socket = await c.websocket()
@@ -392,6 +410,7 @@ async def websocket_carries_text_and_binary_both_ways(c):
     assert [await receive(socket) for _ in range(4)] == ["4hello", bytes([1, 2, 3, 4]), "4", b""]
 
 
+# Engine.IO 4, Limits: a message of maxPayload, at the limit and one past it: 1009
 @test
 async def websocket_carries_the_largest_and_no_larger(c):
     socket = await c.websocket()
@@ -403,6 +422,7 @@ async def websocket_carries_the_largest_and_no_larger(c):
     assert socket.close_code == 1009, socket.close_code
 
 
+# Engine.IO 4, WebSocket: what is no packet closes
 @test
 async def websocket_ends_on_what_is_no_packet(c):
     for text in ("abc", "", "7", "b", "bAQID", "0", "2", "5", "\u20ac"):
@@ -423,6 +443,7 @@ async def websocket_keeps_thousands_in_order(c):
 
 # Heartbeat
 
+# Engine.IO 4, Heartbeat: polling is pinged and stays while it answers
 @test
 async def polling_is_pinged_and_stays_while_it_answers(c):
     sid = await c.open()
@@ -431,6 +452,7 @@ async def polling_is_pinged_and_stays_while_it_answers(c):
         assert await c.post(sid, "3") == (200, "ok")
 
 
+# Engine.IO 4, Heartbeat: polling that is silent is gone after pingInterval and pingTimeout
 @test
 async def polling_without_an_answer_is_gone_after_interval_and_timeout(c):
     sid = await c.open()
@@ -446,6 +468,7 @@ async def polling_with_a_poll_but_no_pong_is_gone_too(c):
     assert (await c.get(sid))[0] == 400
 
 
+# Engine.IO 4, Heartbeat: WebSocket is pinged and stays while it answers
 @test
 async def websocket_is_pinged_and_stays_while_it_answers(c):
     socket = await c.websocket()
@@ -456,6 +479,7 @@ async def websocket_is_pinged_and_stays_while_it_answers(c):
     assert not socket.closed
 
 
+# Engine.IO 4, Heartbeat: WebSocket that is silent is gone after pingInterval and pingTimeout
 @test
 async def websocket_without_an_answer_is_gone(c):
     socket = await c.websocket()
@@ -482,6 +506,7 @@ async def other_packets_are_signs_of_life_once_a_pong_is_due(c):
 
 # Closing
 
+# Engine.IO 4, Closing: a close packet releases the waiting GET with a noop and ends the session
 @test
 async def polling_is_closed_by_a_close_packet(c):
     sid = await c.open()
@@ -493,6 +518,7 @@ async def polling_is_closed_by_a_close_packet(c):
     assert (await c.post(sid, "4a"))[0] == 400
 
 
+# Engine.IO 4, Closing: a close packet closes the WebSocket
 @test
 async def websocket_is_closed_by_a_close_packet(c):
     socket = await c.websocket()
@@ -543,6 +569,7 @@ async def polling_upgrades_to_websocket(c):
     assert await receive(socket) == b"\x01\x02"
 
 
+# Engine.IO 4, Upgrade: the server MUST release a waiting GET with a noop when it confirms the probe
 @test
 async def a_waiting_poll_is_released_by_the_probe(c):
     sid = await c.open()
@@ -559,6 +586,7 @@ async def a_waiting_poll_is_released_by_the_probe(c):
     assert await receive(socket) == "4x"
 
 
+# Engine.IO 4, Upgrade: polling for an upgraded session MUST be refused
 @test
 async def after_an_upgrade_polling_is_over(c):
     sid, socket = await upgraded(c)
@@ -570,6 +598,7 @@ async def after_an_upgrade_polling_is_over(c):
     assert await receive(socket) == "4y"
 
 
+# Engine.IO 4, Upgrade: a second WebSocket for an upgraded session is closed
 @test
 async def an_upgraded_session_takes_no_second_websocket(c):
     sid, socket = await upgraded(c)
@@ -604,6 +633,7 @@ async def a_websocket_session_takes_no_probe(c):
     assert await receive(socket) == "4x"
 
 
+# Engine.IO 4, Upgrade: a probe that fails leaves polling as it was
 @test
 async def a_failed_probe_leaves_polling_as_it_was(c):
     for text in ("2", "2prob", "3probe", "5", "4hello", "abc", "", "1", "6", b"\x01"):
@@ -638,6 +668,7 @@ async def a_probe_that_closes_leaves_polling_as_it_was(c):
         assert await receive(again) == "4x"
 
 
+# Engine.IO 4, Upgrade: what waits crosses in its order, text and binary
 @test
 async def what_waits_crosses_the_upgrade_in_order(c):
     sid = await c.open()
@@ -678,6 +709,7 @@ async def the_heart_beats_on_through_an_upgrade(c):
 
 # Cross-origin
 
+# Engine.IO 4, CORS: a preflight is answered before anything else is judged
 @test
 async def a_preflight_is_answered(c):
     for method in ("GET", "POST", "PUT"):

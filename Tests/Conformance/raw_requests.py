@@ -86,6 +86,7 @@ def head(*fields, start="POST /socket.io/?EIO=4&transport=polling HTTP/1.1", hos
     return "\r\n".join([start, *([host] if host is not None else []), *fields]) + "\r\n\r\n"
 
 
+# RFC 9112 §11.2: a request hidden behind two ways to frame a body is never answered
 def two_ways_to_say_where_a_body_ends(port):
     for fields in (("Content-Length: 4", "Transfer-Encoding: chunked"), ("Transfer-Encoding: chunked", "Content-Length: 4"),
                    ("Content-Length: 4", "Content-Length: 4"), ("Content-Length: 4", "Content-Length: 5"),
@@ -109,6 +110,7 @@ def lengths_that_are_not_digits(port):
     refused(port, head("Content-Length: 99999999999999999999999999") + "body" + HIDDEN, 413)
 
 
+# RFC 9112 §11.2: a request hidden in chunks is never answered
 def chunks_that_hide_something(port):
     chunked = head("Transfer-Encoding: chunked")
     for body in ("0x4\r\nbody\r\n0\r\n\r\n", "+4\r\nbody\r\n0\r\n\r\n", "4\nbody\n0\n\n", "4\r\nbodyX\r\n0\r\n\r\n", "4 \r\nbody\r\n0\r\n\r\n",
@@ -119,6 +121,7 @@ def chunks_that_hide_something(port):
     refused(port, chunked + "7fffffffffffffff\r\n" + HIDDEN, 413)
 
 
+# RFC 9112 §11.2: a request hidden behind lines that end otherwise is never answered
 def lines_that_end_otherwise(port):
     for request in ("GET /hidden.x HTTP/1.1\nHost: x\n\n", "GET /hidden.x HTTP/1.1\r\nHost: x\n\r\n", "GET /hidden.x HTTP/1.1\rHost: x\r\r",
                     "GET /hidden.x HTTP/1.1\r\nHost: x\r\nA: b\rc: d\r\n\r\n", "GET /hidden.x HTTP/1.1\r\nHost: x\r\nA: b\r\n folded\r\n\r\n",
@@ -183,6 +186,7 @@ def a_pipeline_is_answered_in_order(port):
         assert statuses(wire.read()) == [200, 404, 404, 200, 404], wire.bytes
 
 
+# RFC 9110 §7.8: a 101 comes behind the answers to what was asked before
 def a_pipeline_may_end_in_an_upgrade(port):
     with Wire(port) as wire:
         # A ping of RFC 6455 at the end shows that all before it was understood.
@@ -199,6 +203,7 @@ def requests_behind_an_upgrade_are_frames(port):
         assert wire.bytes.endswith(b"\x88\x02\x03\xea"), wire.bytes[-8:]  # 1002
 
 
+# RFC 9110 §7.8: a server MUST NOT switch to what was not asked for as it should
 def upgrades_that_are_none(port):
     good = UPGRADE % ""
     for bad in (good.replace("GET", "POST"), good.replace("HTTP/1.1", "HTTP/1.0"), good.replace("Connection: Upgrade\r\n", ""),
@@ -229,6 +234,7 @@ def sessions_that_are_not_there(port):
         assert len(got) == 1 and 400 <= got[0] < 500, (sid, got)
 
 
+# RFC 9112 §9.6: a reset does not overtake the last answer, whatever the peer still sends
 def an_answer_and_the_end_come_to_who_sends_on(port):
     # A reset must not overtake the answer (RFC 9112 §9.6), however much comes behind a bad request.
     with Wire(port) as wire:
@@ -245,6 +251,9 @@ def fields_of(answer):
     return found
 
 
+# RFC 9110 §6.6.1: Date is in every answer, refusals among them, over a socket
+# RFC 9110 §9.3.8: TRACE sends nothing back, no credentials above all
+# RFC 9110 §15.5.22: a 426 MUST name what to upgrade to, in Upgrade and in Connection
 def answers_carry_what_they_must(port):
     def answer(data):
         with Wire(port) as wire:
@@ -280,6 +289,7 @@ def a_method_that_is_not_allowed(port):
     assert statuses(got) == [404] or statuses(got) == [405] and "GET" in fields_of(got)["allow"][0], got
 
 
+# RFC 9112 §2.2: requests in single bytes are the same, over a socket
 def a_request_in_single_bytes(port):
     with Wire(port) as wire:
         wire.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

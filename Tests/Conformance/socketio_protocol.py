@@ -110,6 +110,7 @@ async def the_main_namespace_is_joined(open):
     assert await peer.next() == '2["auth",{}]'
 
 
+# Socket.IO 5, Connection: the object of CONNECT reaches the server's application
 @both
 async def the_handshake_carries_what_the_client_is(open):
     peer = await open()
@@ -148,6 +149,7 @@ async def several_namespaces_share_a_connection(open):
     assert await peer.next() == '2["message-back","main"]'
 
 
+# Socket.IO 5, Connection: a socket's id is neither another namespace's nor the session's
 @both
 async def ids_differ_by_namespace_and_are_no_engine_ids(open):
     peer = await open()
@@ -187,6 +189,7 @@ async def who_was_only_refused_is_let_go_too(open):
     await peer.ends()
 
 
+# Socket.IO 5, Connection: a second CONNECT closes, over both transports
 @both
 async def a_namespace_is_joined_once(open):
     peer = await joined(open)
@@ -194,6 +197,7 @@ async def a_namespace_is_joined_once(open):
     await peer.ends()
 
 
+# Socket.IO 5, Connection: before CONNECT nothing is taken, over both transports
 @both
 async def nothing_comes_before_joining(open):
     for packet in ('2["message"]', '212["message-with-ack"]', '312[]', "1", '4{"message":"no"}',
@@ -235,6 +239,7 @@ async def leaving_has_no_answer_and_the_connection_stays(open):
     assert (await peer.next()).startswith("0/custom,{")
 
 
+# Socket.IO 5, Disconnection: leaving one namespace leaves the others as they were
 @both
 async def leaving_another_namespace(open):
     peer = await joined(open)
@@ -254,6 +259,7 @@ async def who_left_may_come_back(open):
         assert await peer.next() == '2["auth",{}]'
 
 
+# Socket.IO 5, Disconnection: an event for a namespace that was left closes
 @both
 async def events_after_leaving_end_the_connection(open):
     peer = await joined(open)
@@ -313,6 +319,7 @@ async def answers_carry_the_number_they_answer(open):
     assert await peer.next() == "37[]"
 
 
+# Socket.IO 5, Acknowledgement: an answer nobody waits for is passed over
 @both
 async def answers_nobody_waits_for_are_nothing(open):
     peer = await joined(open)
@@ -328,6 +335,7 @@ async def reserved_names_end_the_connection(open):
         await peer.ends()
 
 
+# Socket.IO 5, Packet encoding: what is malformed closes, over both transports
 @both
 async def malformed_packets_end_the_connection(open):
     for packet in ("", "abc", "7", "9[]", "2", "2{}", "2[]", "2abc[\"x\"]", '2["message"', '2["message"]x',
@@ -361,6 +369,7 @@ async def binary_inside_objects_and_out_of_order(open):
     assert [await peer.next(), await peer.next()] == [b"0", b"1"]
 
 
+# Socket.IO 5, Binary: an answer may carry attachments
 @both
 async def binary_answers(open):
     peer = await joined(open)
@@ -371,6 +380,7 @@ async def binary_answers(open):
     assert [await peer.next(), await peer.next()] == [b"\0", b""]
 
 
+# Socket.IO 5, Limits: ten attachments, at the limit and one past it, over both transports
 @both
 async def ten_attachments_pass_and_eleven_do_not(open):
     for count in (10, 11):
@@ -443,6 +453,7 @@ async def a_namespace_out_of_all_measure_ends_the_connection(open):
     await peer.ends()
 
 
+# Socket.IO 5, Sending data: packets keep their order, over both transports
 @both
 async def order_is_kept(open):
     peer = await joined(open)

@@ -208,6 +208,7 @@ def compression_and_old_attacks(service):
     assert "inappropriate fallback" in said, said
 
 
+# RFC 9112 §9.8: a server MUST exchange closure alerts before it closes
 def close_notify(service):
     request = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"
     for flag in ("-tls1_2", "-tls1_3"):

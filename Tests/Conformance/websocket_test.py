@@ -91,6 +91,7 @@ async def the_accept_value_is_the_rfcs_own(c):
     assert wire.field("sec-websocket-protocol") is None
 
 
+# RFC 6455 §4.2.1: Connection and Upgrade are lists, read without case
 @test
 async def fields_are_read_without_case_and_as_lists(c):
     wire = await Wire.open(c, Connection="keep-alive, UPGRADE", Upgrade="WebSocket")
@@ -112,6 +113,7 @@ async def broken_handshakes_are_refused(c):
             assert wire.field("sec-websocket-version") == "13"
 
 
+# RFC 6455 §5.1: what stands behind the handshake's last byte is the first frame
 @test
 async def frames_may_follow_the_handshake_at_once(c):
     reader, writer = await asyncio.open_connection("127.0.0.1", c.server.port)
@@ -122,6 +124,7 @@ async def frames_may_follow_the_handshake_at_once(c):
     writer.close()
 
 
+# RFC 6455 §4.2.1: a handshake is the same in single bytes, over a socket
 @test
 async def a_handshake_byte_by_byte(c):
     reader, writer = await asyncio.open_connection("127.0.0.1", c.server.port)
@@ -172,6 +175,7 @@ async def offers_of_compression_are_answered_as_they_may_be(c):
             assert (got or "") == answer, (offer, got)
 
 
+# RFC 6455 §9.1: a malformed extension list is answered with 400
 @test
 async def malformed_offers_are_refused(c):
     for offer in ("permessage-deflate; =1", ";", "permessage deflate", "permessage-deflate; a=\"b"):
@@ -212,6 +216,7 @@ class Deflated:
         return first & 0x40
 
 
+# RFC 7692 §7.1.2: every window and context that can be agreed on carries text both ways
 @test
 async def every_window_and_context_carries_text(c):
     text = ("Ünïcödé " * 40 + "".join(f"{n}," for n in range(2000))).encode()
@@ -229,6 +234,7 @@ async def every_window_and_context_carries_text(c):
                 wire.writer.close()
 
 
+# RFC 7692 §7.1.1: with context taken over, a message refers to the one before
 @test
 async def what_comes_back_is_compressed_and_takes_context(c):
     wire = await Wire.open(c, "permessage-deflate")
@@ -253,6 +259,7 @@ async def compressed_and_plain_messages_mix(c):
         assert answer == b"plain %d" % n
 
 
+# RFC 7692 §6.1: a compressed message in fragments of a byte, pings between them, is one
 @test
 async def fragments_of_a_compressed_message_are_one(c):
     wire = await Wire.open(c, "permessage-deflate")
@@ -268,6 +275,7 @@ async def fragments_of_a_compressed_message_are_one(c):
     assert peer.inflater.decompress(answer + b"\0\0\xff\xff") == b"cut at every byte " * 30
 
 
+# RFC 7692 §8: what inflates past the limit fails with 1009, over a socket
 @test
 async def a_compression_bomb_is_cut_short(c):
     wire = await Wire.open(c, "permessage-deflate")
@@ -306,6 +314,7 @@ async def every_length_at_the_edges_comes_back(c):
         await echoes(wire, BINARY, bytes([0xFE]) * count)
 
 
+# RFC 6455 §10.4: a message at the limit is echoed, one past it fails with 1009, over a socket
 @test
 async def sixteen_mebibytes_pass_and_one_byte_more_does_not(c):
     wire = await Wire.open(c)
@@ -350,6 +359,7 @@ async def reserved_bits_and_opcodes_end_the_connection(c):
         await wire.closes_with(1002)
 
 
+# RFC 6455 §7.1.7: who fails a connection says why and closes it
 @test
 async def frames_without_a_mask_end_the_connection(c):
     for opcode in (TEXT, PING, CLOSE):
@@ -380,6 +390,8 @@ async def control_frames_are_short_and_whole(c):
         await wire.closes_with(1002)
 
 
+# RFC 6455 §5.5.2: a ping MUST be answered by a pong
+# RFC 6455 §5.5.3: a pong MUST have the data of its ping
 @test
 async def pings_are_answered_with_their_payload_in_order(c):
     wire = await Wire.open(c)
@@ -414,6 +426,7 @@ async def text_cut_inside_its_characters_is_whole(c):
         assert await wire.frame() == (0x81, text)
 
 
+# RFC 6455 §8.1: text that is not UTF-8 MUST fail the connection, with 1007, over a socket
 @test
 async def text_that_is_not_utf8_ends_the_connection(c):
     for bad in (b"\x80", b"\xbf", b"\xc0\xaf", b"\xc1\xbf", b"\xe0\x80\xaf", b"\xf0\x80\x80\xaf",
@@ -439,6 +452,8 @@ async def bad_text_fails_at_its_first_bad_byte(c):
 
 # Closing
 
+# RFC 6455 §5.5.1: a close MUST be answered by a close, of the same code
+# RFC 6455 §7.1.1: when both have sent a close, the server MUST close the connection
 @test
 async def close_codes_that_may_be_sent_are_echoed(c):
     for code in (1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 3000, 3999, 4000, 4999):
@@ -455,6 +470,7 @@ async def close_codes_that_may_not_be_sent_are_an_error(c):
         await wire.closes_with(1002)
 
 
+# RFC 6455 §7.1.5: a close without a code is answered by one without
 @test
 async def odd_close_frames(c):
     for payload, code in ((b"", None), (b"\x03", 1002), (b"\x03\xe8" + b"x" * 123, 1000),
@@ -464,6 +480,7 @@ async def odd_close_frames(c):
         await wire.closes_with(code)
 
 
+# RFC 6455 §5.5.1: behind a close nothing MUST be sent any more, no pong either
 @test
 async def nothing_is_answered_behind_a_close(c):
     wire = await Wire.open(c)
