@@ -46,6 +46,7 @@ func executable(_ name: String, _ dependencies: [Target.Dependency]) -> Target {
 let log = Target.Dependency.product(name: "Logging", package: "swift-log")
 let arguments = Target.Dependency.product(name: "ArgumentParser", package: "swift-argument-parser")
 let deque = Target.Dependency.product(name: "DequeModule", package: "swift-collections")
+let heap = Target.Dependency.product(name: "HeapModule", package: "swift-collections")
 
 let package = Package(
     name: "chat",
@@ -77,7 +78,7 @@ let package = Package(
 
         // Pure layers: bytes and time in, steps out.
         library("Bytes"),
-        library("Locks"),
+        library("Locks", ["Timing"]),
         library("Timing"),
         library("Addresses"),
         library("JSON", ["Bytes"]),
@@ -131,7 +132,7 @@ let package = Package(
             [
                 "Locks", "Bytes", "Timing", "JSON", "Reactor", "CSQLite", "ChatCore", "Crypto",
                 "OAuth",
-                "Metrics", deque,
+                "Metrics", deque, heap,
             ]),
         library("Instances", ["Locks", "Bytes", "Timing", "Reactor", "CLinux", "Metrics", deque]),
         library(

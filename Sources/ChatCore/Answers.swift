@@ -79,7 +79,8 @@ package struct RoomDetail: Hashable, Sendable {
     package var summary: RoomSummary
     /// At most `Limits.memberPage` of them.
     package var members: [MemberSummary]
-    /// The latest messages up to `summary.head`, ascending, at most `Limits.joinMessages`; empty for
+    /// The latest messages up to `summary.head`, ascending, at most `Limits.joinMessages`, fewer where
+    /// they are long (`joinBytes`); empty for
     /// who is not a member. Filled in by the store.
     package var messages: [LogEntry]
 }

@@ -197,7 +197,7 @@ package struct ChatRoutes: Sendable {
                     ChatError(.notMember, "You are not a member of this room.").response)
             }
             let isRead = gateway.reader.history(
-                room: room, before: before, after: after, limit: limit
+                for: actor.id, room: room, before: before, after: after, limit: limit
             ) { result in
                 switch result {
                 case .failure(let error): reply(error.response)

@@ -220,7 +220,7 @@ final class LoopChat {
         // The letter that brings the answer finds its client by name: clients never leave their loop.
         let token = park(client)
         let accepted = gateway.reader.history(
-            room: room, before: before, after: after, limit: limit
+            for: client.actor.id, room: room, before: before, after: after, limit: limit
         ) { result in
             mailbox.post { loop in
                 guard let client = LoopChat.of(loop)?.unpark(token) else { return }
@@ -252,7 +252,8 @@ final class LoopChat {
         let mailbox = loop.mailbox
         let token = park(client)
         let accepted = gateway.reader.missed(
-            rooms: rooms, after: after, through: end, limit: LoopChat.catchUpPage
+            for: client.actor.id, rooms: rooms, after: after, through: end,
+            limit: LoopChat.catchUpPage
         ) { result in
             mailbox.post { loop in
                 guard let chat = LoopChat.of(loop), let client = chat.unpark(token) else { return }

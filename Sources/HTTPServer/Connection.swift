@@ -56,10 +56,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     /// Whether it waits in the line for its turn (`TurnShare`).
     private var waitsForTurn = false
     /// What its reads have cost.
-    private var cost = TurnShare.Cost.unknown
-    /// The turn of its last read: who has been silent since asks for little, whatever it cost.
-    private var lastRead: Int64 = 0
-    private static let silence: Int64 = 10_000_000
+    private var ration = Ration()
     /// Bytes it has counted among those held (`LoopServer.hold`).
     private var held = 0
 
@@ -90,7 +87,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     private static let readBytes = 64 * 1024
     /// Bytes given to the parser in one go where they may be compressed, and inflate to a thousand times
     /// as many.
-    private static let inflatedBytes = 512
+    private static let inflatedBytes = 128
     /// Bytes of a message under way that are not counted among those held.
     private static let freeBytes = 16 * 1024
     /// Unsent bytes past which nothing more is read or parsed, so that a peer that asks and never reads
@@ -155,9 +152,11 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         // Past the turn's share of handshakes: the bytes stay where they are and are reported again.
         case .opening: if !server.takesHandshakeStep() { return }
         case .http, .webSocket:
-            let now = server.loop.now.nanoseconds
-            if cost == .dear, now - lastRead < Connection.silence { return wait() }
-            if cost != .cheap, server.isLate { return wait(isLong: false) }
+            let now = server.loop.now
+            if !ration.isCheap(now: now) {
+                let line = ration.line(now: now)
+                if line == .long || server.isLate { return wait(in: line) }
+            }
         case .answering, .draining, .closed: break
         }
         receive()
@@ -166,8 +165,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     }
 
     private func noteRead() {
-        cost.note(isDear: server.lap())
-        lastRead = server.loop.now.nanoseconds
+        ration.note(cost: server.lap(), now: server.loop.now)
     }
 
     private func receive() {
@@ -308,13 +306,13 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         isParsing = true
         defer { isParsing = false }
         var used = 0
-        var slice = WorkSlice(isDear: channel?.inflates ?? false)
+        var slice = WorkSlice()
         while used <= bytes.count {
             if unsent > Connection.unsentBytes {
                 stall()
                 return used
             }
-            if used < bytes.count, slice.isUsedUp() {
+            if used < bytes.count, slice.isUsedUp(isDear: channel?.inflates ?? false) {
                 wait()
                 return used
             }
@@ -333,11 +331,11 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     }
 
     /// Goes to the end of a line, and reads nothing more before its turn.
-    private func wait(isLong: Bool = true) {
+    private func wait(in line: Ration.Line = .long) {
         guard phase == .http || phase == .webSocket, !waitsForTurn else { return }
         waitsForTurn = true
         watch(interest.subtracting(.readable))
-        server.waitForTurn(self, isLong: isLong)
+        server.waitForTurn(self, in: line)
     }
 
     func takeTurn() {
@@ -541,8 +539,12 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         if keepAlive {
             http.deadlineIsIdle = true
             setDeadline(after: server.configuration.idleTimeout)
-            watch(interest.union(.readable))
             if !isParsing { consumeUnread() }
+            // What is in line already comes first, or a peer that never stops asking would be read ahead
+            // of what it is answered.
+            if unread.count <= Connection.pipelineBytes, !isStalled, !waitsForTurn {
+                watch(interest.union(.readable))
+            }
         } else {
             // Whatever was sent behind the last request is for nobody (RFC 9112 §9.6).
             unread = []

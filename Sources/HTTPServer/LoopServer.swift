@@ -243,9 +243,10 @@ package final class LoopServer {
     // MARK: Sharing the turn
 
     /// Puts somebody at the end of a line: its turn comes in this turn of the loop or a later one.
-    /// - Parameter isLong: whether it is known to have much to do.
-    package func waitForTurn(_ taker: any TurnTaker, isLong: Bool = true) {
-        share.wait(taker, isLong: isLong)
+    package func waitForTurn(_ taker: any TurnTaker) { waitForTurn(taker, in: .long) }
+
+    func waitForTurn(_ taker: any TurnTaker, in line: Ration.Line) {
+        share.wait(taker, in: line)
         loop.wake(at: loop.now)
     }
 
@@ -253,15 +254,15 @@ package final class LoopServer {
     var isLate: Bool { share.isLate(on: loop) }
 
     /// To be asked behind each read.
-    /// - Returns: whether it was dear.
-    func lap() -> Bool { share.lap(on: loop) }
+    /// - Returns: what it has cost, in nanoseconds.
+    func lap() -> Int64 { share.lap(on: loop) }
 
     private func serveLines() {
         var left = share.waiting
         guard left > 0 else { return }
         let end = TurnShare.end()
         repeat {
-            share.next().takeTurn()
+            share.next()?.takeTurn()
             left -= 1
         } while left > 0 && SystemClock.now().nanoseconds < end
         if share.waiting > 0 { loop.wake(at: loop.now) }

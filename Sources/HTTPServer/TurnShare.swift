@@ -12,76 +12,110 @@ package protocol TurnTaker: AnyObject {
 /// What one peer's input may take of a turn in one go. One read may bring thousands of messages, and
 /// what a message costs is not told by its size: so it is the time that is bounded.
 ///
-/// The clock is read at the second message and at each fourth after it, at each where they are dear:
+/// The clock is read at the second message and at each fourth after it, at each where they may be dear:
 /// the ordinary read of one message never does.
 package struct WorkSlice {
     /// So long that changing from one peer to the next costs nothing beside it, so short that a round
     /// of twenty is no delay anybody notices.
     static let nanoseconds: Int64 = 100_000
-    private let mask: UInt32
     private var steps: UInt32 = 0
     private var end: Int64 = .max
 
-    /// - Parameter isDear: whether a single step may take long.
-    package init(isDear: Bool = false) { mask = isDear ? 0 : 3 }
+    package init() {}
 
     /// Whether the others' turn has come. To be asked before each step.
-    package mutating func isUsedUp() -> Bool {
+    /// - Parameter isDear: whether a single step may take long.
+    package mutating func isUsedUp(isDear: Bool = false) -> Bool {
         defer { steps &+= 1 }
-        guard steps > 0, steps & mask == 1 & mask else { return false }
+        guard steps > 0, isDear || steps == 1 || steps & 3 == 1 else { return false }
         let now = SystemClock.now().nanoseconds
-        if steps == 1 { end = now + WorkSlice.nanoseconds }
+        // The first step is not counted: the clock is not read before it.
+        if end == .max { end = now + WorkSlice.nanoseconds }
         return now >= end
+    }
+}
+
+/// What one peer's input has cost of late, in time of its loop: a leaky bucket. A fiftieth of the loop
+/// is everybody's for the asking; who wants more waits behind those who do not.
+struct Ration {
+    /// Which line input waits in where there is no time for it at once.
+    enum Line { case newcomers, short, long }
+
+    /// What one read may cost without being dear.
+    static let cheap: Int64 = 50_000
+    /// Past it a peer waits in the long line. Two dear reads in a row, since one may be the machine's
+    /// doing and not the peer's.
+    private static let allowance: Int64 = 1_500_000
+    /// What one read counts at most: a step of its own is never much longer.
+    private static let most: Int64 = 1_000_000
+    /// A debt is forgotten within so many times its length.
+    private static let forgetting: Int64 = 50
+
+    /// No debt is longer: five seconds of silence and all is forgotten.
+    private static let longest: Int64 = 100_000_000
+
+    private var debt: Int32 = 0
+    /// Nanoseconds of the last read; before the first one, `never`.
+    private var at: Int64 = never
+    private static let never = Int64.min
+
+    /// Where the peer has to wait, if it has to.
+    func line(now: Instant) -> Line {
+        guard at != Ration.never else { return .newcomers }
+        return owed(now) > Ration.allowance ? .long : .short
+    }
+
+    /// Whether what it sends has been cheap so far, and may be expected to be.
+    func isCheap(now: Instant) -> Bool { at != Ration.never && owed(now) <= Ration.cheap }
+
+    /// Counts a read that has cost so many nanoseconds.
+    mutating func note(cost: Int64, now: Instant) {
+        // Cheap reads leave no debt, however many they are: a turn is one read of each peer.
+        if debt > 0 || cost > Ration.cheap {
+            let added = cost > Ration.cheap ? min(cost, Ration.most) : 0
+            debt = Int32(min(owed(now) + added, Ration.longest))
+        }
+        at = now.nanoseconds
+    }
+
+    private func owed(_ now: Instant) -> Int64 {
+        debt == 0 ? 0 : max(0, Int64(debt) - (now.nanoseconds - at) / Ration.forgetting)
     }
 }
 
 /// How the peers of one loop share its turns.
 ///
-/// What peers send is read as it is reported, and answered in the same turn, where their last input was
-/// cheap. Others wait in two lines that are served by turns, a slice each, until the turn's share for them
-/// is used up: in the short one those of whom little is known and who came late in a turn, in the long one
-/// those whose input was dear twice running, or is more than a slice. So a turn stays short whatever is
-/// sent, and those who ask for little do not wait for those who ask for much.
+/// What peers send is read as it is reported, and answered in the same turn, where their input has been
+/// cheap. Others wait in lines that are served by turns, a slice each, until the turn's share for them is
+/// used up: those of whom nothing is known yet, those who came late in a turn, and those whose input has
+/// been dear (`Ration`), or is more than a slice. So a turn stays short whatever is sent, and those who
+/// ask for little wait neither for those who ask for much nor for a crowd that has just come.
 struct TurnShare {
-    /// What one peer's reads have cost so far. Once may be the machine's doing.
-    enum Cost {
-        case unknown, cheap, suspect, dear
-
-        mutating func note(isDear: Bool) {
-            switch self {
-            case _ where !isDear: self = .cheap
-            case .unknown, .cheap: self = .suspect
-            case .suspect, .dear: self = .dear
-            }
-        }
-    }
-
-    /// From the beginning of a turn: past it, input that may be dear waits in the line.
+    /// From the beginning of a turn: past it, input that may be dear waits in line.
     private static let forArrivals: Int64 = 500_000
     /// For the lines, a turn.
     private static let forLines: Int64 = 500_000
-    /// What one read may cost without being dear.
-    private static let cheap: Int64 = 50_000
 
     private var short = Deque<any TurnTaker>()
+    private var newcomers = Deque<any TurnTaker>()
     private var long = Deque<any TurnTaker>()
-    private var prefersLong = false
+    private var lastServed = Ration.Line.long
     private var lastReading: Int64 = 0
     private var turnBegan: Int64 = 0
 
-    /// Whether a read of which little is known has to wait.
+    /// Whether a read that may be dear has to wait.
     mutating func isLate(on loop: EventLoop) -> Bool {
         begin(on: loop)
         return lastReading - turnBegan > TurnShare.forArrivals
     }
 
     /// Reads the clock behind one read.
-    /// - Returns: whether it was dear.
-    mutating func lap(on loop: EventLoop) -> Bool {
+    /// - Returns: what it has cost, in nanoseconds.
+    mutating func lap(on loop: EventLoop) -> Int64 {
         begin(on: loop)
         let now = SystemClock.now().nanoseconds
         defer { lastReading = now }
-        return now - lastReading > TurnShare.cheap
+        return now - lastReading
     }
 
     private mutating func begin(on loop: EventLoop) {
@@ -90,22 +124,39 @@ struct TurnShare {
         lastReading = turnBegan
     }
 
-    mutating func wait(_ taker: any TurnTaker, isLong: Bool) {
-        if isLong { long.append(taker) } else { short.append(taker) }
+    mutating func wait(_ taker: any TurnTaker, in line: Ration.Line) {
+        switch line {
+        case .short: short.append(taker)
+        case .newcomers: newcomers.append(taker)
+        case .long: long.append(taker)
+        }
     }
 
     /// How many there are to be served this turn: who joins a line meanwhile has the next.
-    var waiting: Int { short.count + long.count }
+    var waiting: Int { short.count + newcomers.count + long.count }
 
-    /// The next to be served. Only while somebody waits.
-    mutating func next() -> any TurnTaker {
-        prefersLong.toggle()
-        return prefersLong
-            ? long.popFirst() ?? short.removeFirst() : short.popFirst() ?? long.removeFirst()
+    /// The next to be served: of the line whose turn it is, or of the one after where that is empty. Nil
+    /// when nobody waits.
+    mutating func next() -> (any TurnTaker)? {
+        for _ in 0..<3 {
+            switch lastServed {
+            case .long:
+                lastServed = .short
+                if let taker = short.popFirst() { return taker }
+            case .short:
+                lastServed = .newcomers
+                if let taker = newcomers.popFirst() { return taker }
+            case .newcomers:
+                lastServed = .long
+                if let taker = long.popFirst() { return taker }
+            }
+        }
+        return nil
     }
 
     mutating func removeAll() {
         short.removeAll()
+        newcomers.removeAll()
         long.removeAll()
     }
 

@@ -186,31 +186,39 @@ final class ChatLog {
 
     // MARK: History
 
-    /// The messages of a room with `roomSeq` < `before`, the latest `limit` of them, ascending.
-    /// Walks the chain of messages from the nearest indexed entry, or from `head` where that is nearer.
+    /// The latest messages of a room with `roomSeq` < `before`, ascending: at most `limit`, and none
+    /// more after `maxBytes` of payload. Walks the chain of messages from the nearest indexed entry, or
+    /// from `head` where that is nearer.
     func messages(
-        in room: RoomID, before: Int64, limit: Int, from head: RoomHead
-    ) throws(StoreError) -> [LogEntry] {
-        var found: [LogEntry] = []
+        in room: RoomID, before: Int64, limit: Int, maxBytes: Int, from head: RoomHead
+    ) throws(StoreError) -> HistoryPage {
+        var page = HistoryPage(messages: [], hasMore: false)
+        var bytes = 0
         var next = try chainStart(in: room, at: before, from: head)
-        while next > 0, found.count < limit, let entry = try entry(next) {
-            if entry.roomSeq < before { found.append(entry) }
+        while next > 0, let entry = try entry(next) {
             next = entry.prev
+            guard entry.roomSeq < before else { continue }
+            page.hasMore = page.messages.count == limit || bytes >= maxBytes
+            if page.hasMore { break }
+            page.messages.append(entry)
+            bytes += entry.payload.count
         }
-        found.reverse()
-        return found
+        page.messages.reverse()
+        return page
     }
 
-    /// The messages of a room with `roomSeq` > `after`, the earliest `limit` of them, ascending.
+    /// The earliest messages of a room with `roomSeq` > `after`, ascending: at most `limit`, and none
+    /// more after `maxBytes` of payload.
     func messages(
-        in room: RoomID, after: Int64, limit: Int, from head: RoomHead
-    ) throws(StoreError) -> [LogEntry] {
-        var found: [LogEntry] = []
+        in room: RoomID, after: Int64, limit: Int, maxBytes: Int, from head: RoomHead
+    ) throws(StoreError) -> HistoryPage {
+        var page = HistoryPage(messages: [], hasMore: false)
+        var bytes = 0
         var low = max(0, after)
         // Entries that are no messages leave holes, so look further until enough are found; and
         // further each time, so that a long row of joins costs few steps.
         var stride = Int64(limit)
-        while found.count < limit, low < head.roomSeq {
+        while !page.hasMore, low < head.roomSeq {
             let (sum, isOver) = low.addingReportingOverflow(stride)
             let high = isOver ? head.roomSeq : min(sum, head.roomSeq)
             var step: [LogEntry] = []
@@ -219,11 +227,16 @@ final class ChatLog {
                 if entry.roomSeq <= high { step.append(entry) }
                 next = entry.prev
             }
-            found += step.reversed().prefix(limit - found.count)
+            for entry in step.reversed() {
+                page.hasMore = page.messages.count == limit || bytes >= maxBytes
+                if page.hasMore { break }
+                page.messages.append(entry)
+                bytes += entry.payload.count
+            }
             low = high
             stride *= 2
         }
-        return found
+        return page
     }
 
     /// `seq` of a message at or after which the chain leads to all messages before `roomSeq`.

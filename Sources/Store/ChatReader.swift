@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 package import ChatCore
 internal import Reactor
-internal import Synchronization
+internal import Timing
 
 /// A page of a room's messages, ascending by `roomSeq`.
 package struct HistoryPage: Hashable, Sendable {
@@ -20,21 +20,29 @@ package struct MissedPage: Hashable, Sendable {
 }
 
 /// Reads the log on threads of its own, each with its own read-only connection, while the writer
-/// commits. Read transactions are short: each page is one.
+/// commits. Read transactions are short: each page is one. Who has read little of late comes before who
+/// has read much (`FairLines`), so that nobody's pages stand before everybody's.
 package final class ChatReader: Sendable {
     /// Gets a connection, or nil when there is none to be had; answers false when it has failed.
     private typealias Job = @Sendable (ChatLog?) -> Bool
+
+    /// Who asks.
+    private enum Asker: Hashable {
+        case user(UserID)
+        /// The other services, which follow the log.
+        case services
+    }
 
     private let board: ChatBoard
     /// Which history the log's numbers belong to.
     package let epoch: StoreEpoch
     private let limits: Limits
-    private let jobs: BlockingQueue<Job>
+    private let jobs: FairQueue<Asker, Job>
     private let threads: [WorkerThread]
 
     /// Entries looked at for one page of `missed` at most: about a quarter of a second.
     package static let maxScan = 200_000
-    /// Payload bytes of one page of `missed`, about: one entry more may come.
+    /// Payload bytes of one page, about: one entry more may come.
     package static let pageBytes = 256 << 10
     /// Entries whose rooms are looked up at once: a tenth of a millisecond, in which the writer waits.
     private static let trailStep: Int64 = 65_536
@@ -51,31 +59,34 @@ package final class ChatReader: Sendable {
         board = store.board
         epoch = store.epoch
         limits = store.limits
-        let jobs = BlockingQueue<Job>(limit: queueLimit)
+        let jobs = FairQueue<Asker, Job>(limit: queueLimit)
         self.jobs = jobs
         threads = (0..<count).map { index in
             WorkerThread(name: "chat-reader-\(index)") {
                 var log: ChatLog?
-                while let job = jobs.next() {
+                while jobs.serve({ job in
+                    let began = SystemClock.now()
                     // Opened when first needed, and again after trouble.
                     if log == nil { log = try? ChatLog(path: path, mode: .readOnly) }
                     if !job(log) { log = nil }
-                }
+                    return (SystemClock.now() - began).nanoseconds
+                }) {}
             }
         }
     }
 
     /// The messages of a room around a point: the latest with `roomSeq` < `before`, or the earliest
-    /// with `roomSeq` > `after`, or the latest of all. At most `limit`, held to 1…`historyPage`.
-    /// Whether the asker may read the room is the caller's to know.
+    /// with `roomSeq` > `after`, or the latest of all. At most `limit`, held to 1…`historyPage`, and
+    /// fewer where they are long (`pageBytes`). Whether the asker may read the room is the caller's to
+    /// know.
     /// - Parameter completion: called on a reader's thread.
     /// - Returns: false when too many reads wait; `completion` is not called then.
     package func history(
-        room: RoomID, before: Int64? = nil, after: Int64? = nil, limit: Int,
+        for asker: UserID, room: RoomID, before: Int64? = nil, after: Int64? = nil, limit: Int,
         completion: @escaping @Sendable (Result<HistoryPage, ChatError>) -> Void
     ) -> Bool {
         let limit = max(1, min(limit, limits.historyPage))
-        return jobs.append { [board] log in
+        let read: Job = { [board] log in
             guard let log else {
                 completion(.failure(.storageUnavailable))
                 return false
@@ -85,27 +96,25 @@ package final class ChatReader: Sendable {
                     completion(.success(HistoryPage(messages: [], hasMore: false)))
                     return true
                 }
-                // One more than wanted tells whether there are more.
-                var messages: [LogEntry]
-                let hasMore: Bool
-                if let after {
-                    messages = try log.messages(
-                        in: room, after: after, limit: limit + 1, from: head)
-                    hasMore = messages.count > limit
-                    if hasMore { messages.removeLast() }
-                } else {
-                    messages = try log.messages(
-                        in: room, before: before ?? .max, limit: limit + 1, from: head)
-                    hasMore = messages.count > limit
-                    if hasMore { messages.removeFirst() }
-                }
-                completion(.success(HistoryPage(messages: messages, hasMore: hasMore)))
+                let page =
+                    if let after {
+                        try log.messages(
+                            in: room, after: after, limit: limit, maxBytes: ChatReader.pageBytes,
+                            from: head)
+                    } else {
+                        try log.messages(
+                            in: room, before: before ?? .max, limit: limit,
+                            maxBytes: ChatReader.pageBytes,
+                            from: head)
+                    }
+                completion(.success(page))
                 return true
             } catch {
                 completion(.failure(.storageUnavailable))
                 return false
             }
         }
+        return jobs.append(read, by: .user(asker))
     }
 
     /// Whether what happened in `rooms` with `after` < seq ≤ `through` is little enough to be sent to
@@ -142,11 +151,11 @@ package final class ChatReader: Sendable {
     ///   - completion: called on a reader's thread.
     /// - Returns: false when too many reads wait; `completion` is not called then.
     package func missed(
-        rooms: Set<RoomID>, after: Int64, through: Int64, limit: Int,
+        for asker: UserID, rooms: Set<RoomID>, after: Int64, through: Int64, limit: Int,
         maxBytes: Int = ChatReader.pageBytes,
         completion: @escaping @Sendable (Result<MissedPage, ChatError>) -> Void
     ) -> Bool {
-        jobs.append { [board] log in
+        let read: Job = { [board] log in
             guard let log else {
                 completion(.failure(.storageUnavailable))
                 return false
@@ -161,6 +170,7 @@ package final class ChatReader: Sendable {
                 return false
             }
         }
+        return jobs.append(read, by: .user(asker))
     }
 
     /// The entries with `after` < seq ≤ `through` by which a user entered or left rooms: who comes back
@@ -171,7 +181,7 @@ package final class ChatReader: Sendable {
         of user: UserID, after: Int64, through: Int64,
         completion: @escaping @Sendable (Result<[LogEntry], ChatError>) -> Void
     ) -> Bool {
-        jobs.append { [board] log in
+        let read: Job = { [board] log in
             guard let log else {
                 completion(.failure(.storageUnavailable))
                 return false
@@ -185,6 +195,7 @@ package final class ChatReader: Sendable {
                 return false
             }
         }
+        return jobs.append(read, by: .user(user))
     }
 
     /// The entries after `after` in order, at most `limit`, and none after `maxBytes` of payload.
@@ -194,7 +205,7 @@ package final class ChatReader: Sendable {
         after: Int64, limit: Int, maxBytes: Int = 4 << 20
     ) throws(StoreError) -> [LogEntry] {
         let answers = BlockingQueue<Result<[LogEntry], StoreError>>(limit: 1)
-        let isAccepted = jobs.append { log in
+        let read: Job = { log in
             guard let log else {
                 _ = answers.append(.failure(.cannotOpen(code: 0)))
                 return false
@@ -214,7 +225,7 @@ package final class ChatReader: Sendable {
                 return false
             }
         }
-        guard isAccepted, let answer = answers.next() else { throw .busy }
+        guard jobs.append(read, by: .services), let answer = answers.next() else { throw .busy }
         return try answer.get()
     }
 

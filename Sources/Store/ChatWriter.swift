@@ -65,7 +65,8 @@ final class ChatWriter {
         self.observer = observer
         turn = WriterTurn(log: path)
         state = ChatState(limits: configuration.limits)
-        tails = MessageTails(length: configuration.limits.joinMessages)
+        tails = MessageTails(
+            length: configuration.limits.joinMessages, maxBytes: configuration.limits.joinBytes)
         lastWork = SystemClock.now()
         let log = try openLog()
         self.log = log
@@ -238,7 +239,9 @@ final class ChatWriter {
         if tails[room] == nil, let head = state.roomHead(room) {
             tails.hold(
                 try log.messages(
-                    in: room, before: .max, limit: configuration.limits.joinMessages, from: head),
+                    in: room, before: .max, limit: configuration.limits.joinMessages,
+                    maxBytes: configuration.limits.joinBytes, from: head
+                ).messages,
                 of: room)
         }
         detail.messages = tails[room] ?? []

@@ -31,9 +31,7 @@ import time
 import urllib.request
 import zlib
 
-import aiohttp
-
-from conformance import Server, receive
+from conformance import Server
 
 SECONDS = float(os.environ.get("HOSTILE_SECONDS", "4"))
 # What may be held for attackers: 512 connections' unread and unsent bytes, and the allocator's slack.
@@ -51,94 +49,7 @@ def settle(processor, nice=0):
         os.nice(nice)
 
 
-# Ordinary clients
-
-
-async def ask_echo(http, url, token):
-    """Socket.IO: an event and its acknowledgement."""
-    peer = await http.ws_connect(url + "/socket.io/?EIO=4&transport=websocket")
-    await receive(peer)
-    await peer.send_str("40")
-    await receive(peer)
-
-    async def ask(number):
-        await peer.send_str(f'42{number}["echo",{number}]')
-        answer = await receive(peer, timeout=30)
-        if answer != f"43{number}[{number}]":
-            raise SystemExit(f"an ordinary client got {answer!r}")
-    return ask
-
-
-async def ask_chat(http, url, token):
-    """The chat: every fifth question a message to a room of the client's own, which goes through the log
-    and its disk; the others a page of that room's history."""
-    peer = await http.ws_connect(url + "/socket.io/?EIO=4&transport=websocket", max_msg_size=1 << 24)
-    await receive(peer)
-    await peer.send_str("40" + json.dumps({"token": token}))
-    waiting = {}
-
-    async def read():
-        while True:
-            packet = await receive(peer, timeout=60)
-            if packet is None:
-                return
-            if packet.startswith("43"):
-                begin = packet.index("[")
-                waiting.pop(packet[2:begin]).set_result(json.loads(packet[begin:])[0])
-            elif packet.startswith("42[\"session\""):
-                waiting.pop("session").set_result(None)
-            elif packet.startswith("44"):
-                raise SystemExit(f"an ordinary client was refused: {packet}")
-
-    async def request(number, event, argument):
-        waiting[str(number)] = asyncio.get_running_loop().create_future()
-        answered = waiting[str(number)]
-        await peer.send_str(f"42{number}" + json.dumps([event, argument]))
-        answer = await asyncio.wait_for(answered, 30)
-        if not answer["ok"]:
-            raise SystemExit(f"an ordinary client was answered {answer}")
-        return answer
-
-    waiting["session"] = asyncio.get_running_loop().create_future()
-    opened = waiting["session"]
-    task = asyncio.create_task(read())
-    await asyncio.wait_for(opened, 10)
-    room = (await request(1_000_000, "room:create", {"name": f"quiet {random.random()}"}))["room"]["id"]
-
-    async def one(number):
-        assert not task.done(), "an ordinary client was cut off"
-        if number % 5 == 0:
-            await request(number, "message:send", {"room": room, "text": f"message {number}"})
-        else:
-            await request(number, "history:fetch", {"room": room, "limit": 20})
-    return one
-
-
-def ordinary(url, dialect, tokens, stop, results):
-    """Twenty clients; when each question was asked and how long its answer took goes into `results`."""
-    settle(PROCESSORS[1 % len(PROCESSORS)])
-
-    async def one(http, token, times):
-        ask = await dialect(http, url.replace("http", "ws", 1), token)
-        await asyncio.sleep(random.random() / 20)
-        number = 0
-        while not stop.is_set():
-            began = time.monotonic()
-            await ask(number)
-            times.append((began, time.monotonic() - began))
-            number += 1
-            await asyncio.sleep(0.05)
-
-    async def all_of_them():
-        times = []
-        async with aiohttp.ClientSession() as http:
-            await asyncio.gather(*(one(http, token, times) for token in tokens))
-        results.put(times)
-
-    asyncio.run(all_of_them())
-
-
-# The attacker
+# The wire
 
 
 class Peer(asyncio.Protocol):
@@ -174,13 +85,13 @@ class Peer(asyncio.Protocol):
         if not self.is_closed:
             self.transport.write(data)
 
-    async def until(self, mark):
-        """Waits for these bytes at the beginning of what the server says."""
+    async def until(self, mark, timeout=10):
+        """Waits for these bytes in what has been kept of what the server says."""
         while mark not in self.heard:
             if self.is_closed:
                 raise ConnectionError
             self.news.clear()
-            await asyncio.wait_for(self.news.wait(), 10)
+            await asyncio.wait_for(self.news.wait(), timeout)
 
     async def pour(self, chunk, until):
         """Writes for as long as the server takes it."""
@@ -193,14 +104,15 @@ class Peer(asyncio.Protocol):
                 return
 
 
-async def raw(target, *pieces):
-    """A connection that has sent these bytes."""
-    # From an address of the attackers' own: those who share one share its limit on connections.
-    _, peer = await asyncio.get_running_loop().create_connection(
-        Peer, "127.0.0.1", target.port, local_addr=("127.0.0.2", 0))
-    for piece in pieces:
-        peer.write(piece)
-    return peer
+class Listener(Peer):
+    """A connection that keeps the end of what it hears. Whatever else the others are sent, looking for an
+    answer costs this process next to nothing: it is the server that is timed."""
+
+    def data_received(self, data):
+        self.heard += data
+        self.news.set()
+        if len(self.heard) > 1 << 20:
+            del self.heard[:-4096]
 
 
 UPGRADE = (b"GET /socket.io/?EIO=4&transport=websocket%s HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\n"
@@ -220,6 +132,87 @@ def frame(payload, opcode=1, final=True, rsv=0):
     length = (bytes([0x80 | count]) if count < 126 else b"\xfe" + count.to_bytes(2, "big") if count < 65536
               else b"\xff" + count.to_bytes(8, "big"))
     return bytes([(0x80 if final else 0) | rsv << 4 | opcode]) + length + b"\0\0\0\0" + payload
+
+
+# Ordinary clients
+
+
+async def connected(target, hello, mark):
+    """A client whose handshake has been answered like this."""
+    _, peer = await asyncio.get_running_loop().create_connection(Listener, "127.0.0.1", target.port)
+    peer.write(UPGRADE % (b"", b"") + frame(hello))
+    await peer.until(mark)
+    return peer
+
+
+async def asked(peer, number, event, answer):
+    """Asks one question, and waits for the answer of its number, which begins like this."""
+    peer.heard.clear()
+    peer.write(frame(b"42%d%s" % (number, event)))
+    await peer.until(b"43%d%s" % (number, answer), timeout=30)
+
+
+async def ask_echo(target, token):
+    """Socket.IO: an event and its acknowledgement."""
+    peer = await connected(target, b"40", b'40{"sid"')
+
+    async def ask(number):
+        await asked(peer, number, b'["echo",%d]' % number, b"[%d]" % number)
+    return ask
+
+
+async def ask_chat(target, token):
+    """The chat: every fifth question a message to a room of the client's own, which goes through the log
+    and its disk; the others a page of that room's history."""
+    peer = await connected(target, b'40{"token":"%s"}' % token.encode(), b'42["session"')
+    name = json.dumps({"name": f"quiet {random.random()}"}).encode()
+    await asked(peer, 1_000_000, b'["room:create",%s]' % name, b'[{"ok":true,"room":{"id":"')
+    begin = peer.heard.index(b'"room":{"id":"') + 14
+    room = bytes(peer.heard[begin:peer.heard.index(b'"', begin)])
+
+    async def ask(number):
+        if number % 5 == 0:
+            event = b'["message:send",{"room":"%s","text":"message %d"}]' % (room, number)
+        else:
+            event = b'["history:fetch",{"room":"%s","limit":20}]' % room
+        await asked(peer, number, event, b'[{"ok":true,')
+    return ask
+
+
+def ordinary(target, dialect, tokens, stop, results):
+    """Twenty clients; when each question was asked and how long its answer took goes into `results`."""
+    settle(PROCESSORS[1 % len(PROCESSORS)])
+
+    async def one(token, times):
+        ask = await dialect(target, token)
+        await asyncio.sleep(random.random() / 20)
+        number = 0
+        while not stop.is_set():
+            began = time.monotonic()
+            await ask(number)
+            times.append((began, time.monotonic() - began))
+            number += 1
+            await asyncio.sleep(0.05)
+
+    async def all_of_them():
+        times = []
+        await asyncio.gather(*(one(token, times) for token in tokens))
+        results.put(times)
+
+    asyncio.run(all_of_them())
+
+
+# The attacker
+
+
+async def raw(target, *pieces):
+    """A connection that has sent these bytes."""
+    # From an address of the attackers' own: those who share one share its limit on connections.
+    _, peer = await asyncio.get_running_loop().create_connection(
+        Peer, "127.0.0.1", target.port, local_addr=("127.0.0.2", 0))
+    for piece in pieces:
+        peer.write(piece)
+    return peer
 
 
 async def websocket(target, *frames, extensions=b""):
@@ -727,7 +720,7 @@ async def under(server, watch, attack):
     """Ordinary clients under one attack: p50 and p99 in ms, answers, the server's share of a processor."""
     stop, results, began = multiprocessing.Event(), multiprocessing.Queue(), multiprocessing.Queue()
     people = multiprocessing.Process(
-        target=ordinary, args=(server.url, server.dialect, server.people, stop, results))
+        target=ordinary, args=(Target(server), server.dialect, server.people, stop, results))
     people.start()
     await asyncio.sleep(1.2)
     watch.peak = 0

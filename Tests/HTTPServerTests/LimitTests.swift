@@ -89,6 +89,23 @@ import Testing
         }
     }
 
+    /// Each answer to a request that waits makes room for no more than one: what a peer may send ahead of
+    /// its answers is what the kernel keeps, and one read beside what is being parsed.
+    @Test func requestsAreNotReadFarAheadOfTheirAnswers() throws {
+        let running = try Running { router in
+            router.on(
+                "GET", "/later",
+                .blocking { _ in
+                    usleep(1000)
+                    return .text("late")
+                })
+        }
+        let client = RawClient(port: running.port)
+        let requests = String(repeating: "GET /later HTTP/1.1\r\nHost: x\r\n\r\n", count: 2000)
+        // The kernel's own buffers may grow to 38 MB; a read for each answer would make it 150.
+        #expect(client.pour(Array(requests.utf8), for: 3000) < 48 << 20)
+    }
+
     @Test func aLongBodyIsRefusedBeforeItIsSent() throws {
         let running = try Self.start { $0.http.maxBodyBytes = 100 }
         let (answer, hasEnded) = Self.ask(

@@ -81,7 +81,9 @@ import Testing
         let store = try ChatStore(path: target, observer: recorder)
         let log = try ChatLog(path: target, mode: .readOnly)
         let head = try #require(store.board.head(of: .lobby))
-        #expect(try log.messages(in: .lobby, before: .max, limit: 1000, from: head).count == 146)
+        #expect(
+            try log.messages(in: .lobby, before: .max, limit: 1000, maxBytes: .max, from: head)
+                .messages.count == 146)
         store.stop()
     }
 

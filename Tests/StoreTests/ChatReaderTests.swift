@@ -48,7 +48,8 @@ import Timing
     ) throws -> HistoryPage {
         try wait {
             reader.history(
-                room: room, before: before, after: after, limit: limit, completion: $0)
+                for: "u_reader", room: room, before: before, after: after, limit: limit,
+                completion: $0)
         }
     }
 
@@ -104,6 +105,36 @@ import Timing
         close()
     }
 
+    /// Both ways, until the room is through: every message once, however few fit into a page.
+    @Test func pagesOfLongMessagesAreShorter() throws {
+        let text = String(repeating: "long ", count: 800)
+        for _ in 0..<150 { _ = try recorder.send("ada", text, on: store) }
+        let all = recorder.entries.filter { $0.kind == .message && $0.room == .lobby }
+        var back: [LogEntry] = []
+        var before: Int64?
+        var pages = 0
+        repeat {
+            let page = try history(.lobby, before: before, limit: 200)
+            let bytes = page.messages.reduce(0) { $0 + $1.payload.count }
+            #expect(bytes >= ChatReader.pageBytes || !page.hasMore)
+            #expect(bytes < ChatReader.pageBytes + 5000)
+            back = page.messages + back
+            before = page.hasMore ? page.messages[0].roomSeq : nil
+            pages += 1
+        } while before != nil
+        #expect(back == all)
+        #expect(pages == 3)
+        var on: [LogEntry] = []
+        var hasMore = true
+        while hasMore {
+            let page = try history(.lobby, after: on.last?.roomSeq ?? 0, limit: 200)
+            on += page.messages
+            hasMore = page.hasMore
+        }
+        #expect(on == all)
+        close()
+    }
+
     @Test func extremePointsAreHarmless() throws {
         _ = try recorder.send("ada", "x", on: store)
         #expect(try history(.lobby, before: .max).messages.count == 1)
@@ -138,6 +169,7 @@ import Timing
         for rooms in [[], [.lobby], ["r2"], [.lobby, "r2"], ["r99"]] as [Set<RoomID>] {
             let page: MissedPage = try wait {
                 reader.missed(
+                    for: "u_reader",
                     rooms: rooms, after: 7, through: head - 1, limit: 10_000, completion: $0)
             }
             let wanted = all.filter {
@@ -155,6 +187,7 @@ import Timing
         while true {
             let page: MissedPage = try wait {
                 reader.missed(
+                    for: "u_reader",
                     rooms: ["r2"], after: after, through: head, limit: 7, completion: $0)
             }
             collected += page.entries
@@ -179,6 +212,7 @@ import Timing
             while after < store.head {
                 let page: MissedPage = try wait {
                     reader.missed(
+                        for: "u_reader",
                         rooms: [.lobby], after: after, through: store.head, limit: 100,
                         maxBytes: 3500, completion: $0)
                 }

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 internal import Glibc
+internal import Timing
 
 /// A blocking TCP client that sends what it is told, byte for byte. Every read ends after two seconds,
 /// so that a silent server fails a test instead of hanging it.
@@ -41,6 +42,25 @@ package final class RawClient {
                 Glibc.send(descriptor, $0.baseAddress, $0.count, Int32(MSG_NOSIGNAL))
             }
             guard count > 0 else { return }
+            sent += count
+        }
+    }
+
+    /// Sends the same bytes again and again for as long as the kernel takes them within a time: how many it
+    /// has taken.
+    package func pour(_ bytes: [UInt8], for milliseconds: Int32) -> Int {
+        var sent = 0
+        let end = SystemClock.now() + .milliseconds(Int64(milliseconds))
+        while true {
+            let left = (end - SystemClock.now()).milliseconds
+            guard left > 0 else { return sent }
+            var wanted = pollfd(fd: descriptor, events: Int16(POLLOUT), revents: 0)
+            guard poll(&wanted, 1, Int32(left)) > 0 else { return sent }
+            let flags = Int32(MSG_NOSIGNAL) | Int32(MSG_DONTWAIT)
+            let count = bytes[(sent % bytes.count)...].withUnsafeBytes {
+                Glibc.send(descriptor, $0.baseAddress, $0.count, flags)
+            }
+            guard count > 0 else { return sent }
             sent += count
         }
     }
