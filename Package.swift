@@ -225,7 +225,7 @@ let package = Package(
         tests("HTTP1", ["Bytes", "Timing"]),
         tests("WebSocket", ["Bytes", "Timing", "HTTP1", "Crypto"]),
         tests("EngineIO", ["Bytes", "Timing", "JSON"]),
-        tests("SocketIO", ["Bytes", "Timing", "JSON"]),
+        tests("SocketIO", ["Bytes", "Timing", "JSON", "EngineIO", "WebSocket"]),
         tests("Crypto", ["Bytes"]),
         tests("TLS", ["Bytes"]),
         tests("Metrics", ["Bytes"]),

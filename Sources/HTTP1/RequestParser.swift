@@ -55,9 +55,10 @@ package struct RequestParser: Sendable {
     /// Whether the parser stands between requests: closing now cuts nothing short.
     package var isIdle: Bool { stage == .requestLine && emptyLines == 0 }
 
-    /// Path and query of a request that was refused after its request line and before its head was
-    /// whole.
-    package var refusedTarget: (path: String, query: String)? { line.map { ($0.path, $0.query) } }
+    /// The request line of a request that was refused behind it, before its head was whole.
+    package var refusedLine: (method: String, path: String, query: String)? {
+        line.map { ($0.method, $0.path, $0.query) }
+    }
 
     /// Lowers the body limit for the request whose head was just given: for a route that takes less
     /// than the server as a whole.

@@ -435,12 +435,14 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     /// A stream whose peer sends more than anybody takes has to hear of it: the request never comes.
     private func tellStreams(of error: HTTPError) {
         guard error == .bodyTooLarge, let streams = server.streams,
-            let http,
-            let target = http.head.map({ (path: $0.path, query: $0.query) })
-                ?? http.parser.refusedTarget,
-            streams.claims(path: target.path)
+            let line = requestLine, streams.claims(path: line.path)
         else { return }
-        streams.bodyTooLarge(query: target.query)
+        streams.bodyTooLarge(query: line.query)
+    }
+
+    /// That of the request that is being read, as far as it has been.
+    private var requestLine: (method: String, path: String, query: String)? {
+        http?.head.map { ($0.method, $0.path, $0.query) } ?? http?.parser.refusedLine
     }
 
     private func requestIsWhole() {
@@ -464,6 +466,12 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         phase = .answering
         setDeadline(after: nil)
         server.server.requests.increment()
+        // Who asks for an https resource has been promised that nobody reads along (RFC 9110 §7.4).
+        if exchange.head.asksForHTTPS, !exchange.request.isSecure, !peer.isProxy {
+            return exchange.respond(
+                .problem(
+                    421, code: "misdirected_request", detail: "What is https is served over TLS."))
+        }
         if let streams = server.streams, streams.claims(path: exchange.request.path) {
             return streams.accept(exchange)
         }
@@ -555,12 +563,11 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     /// Answers what cannot be understood, then ends: where the next request begins is unknown.
     private func refuse(_ response: HTTPResponse) {
         var bytes: [UInt8] = []
-        ResponseWriter.write(
+        let sendsBody = ResponseWriter.write(
             status: response.status, reason: HTTPResponse.reason(response.status),
             fields: response.fields, bodyCount: response.body.count, keepAlive: false,
-            isHead: false,
-            date: server.date(), into: &bytes)
-        bytes.append(contentsOf: response.body)
+            isHead: requestLine?.method == "HEAD", date: server.date(), into: &bytes)
+        if sendsBody { bytes.append(contentsOf: response.body) }
         enqueue(bytes)
         unread = []
         closesAfterFlush = true

@@ -70,7 +70,10 @@ import Testing
         #expect(hasEnded)
     }
 
-    @Test func bodiesAreHeldToTheirBytes() throws {
+    @Test(
+        "RFC 9112 §9.3: a body MUST be read whole or the connection closed: 413, at the limit and one past it"
+    )
+    func bodiesAreHeldToTheirBytes() throws {
         let running = try Self.start { $0.http.maxBodyBytes = 100 }
         func plain(_ count: Int) -> String {
             "POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: \(count)\r\n\r\n"
@@ -106,7 +109,8 @@ import Testing
         #expect(client.pour(Array(requests.utf8), for: 3000) < 48 << 20)
     }
 
-    @Test func aLongBodyIsRefusedBeforeItIsSent() throws {
+    @Test("RFC 9110 §10.1.1: an unwanted body is refused instead of 100, and before it is sent")
+    func aLongBodyIsRefusedBeforeItIsSent() throws {
         let running = try Self.start { $0.http.maxBodyBytes = 100 }
         let (answer, hasEnded) = Self.ask(
             running,
@@ -159,7 +163,9 @@ import Testing
         #expect(client.hasEnded)
     }
 
-    @Test(arguments: ["OPTIONS * HTTP/1.1", "OPTIONS /ok HTTP/1.1", "OPTIONS /nothing HTTP/1.1"])
+    @Test(
+        "RFC 9110 §9.3.7: OPTIONS is answered for a path, with what it allows, and for the server",
+        arguments: ["OPTIONS * HTTP/1.1", "OPTIONS /ok HTTP/1.1", "OPTIONS /nothing HTTP/1.1"])
     func optionsAreAnswered(line: String) throws {
         let running = try Self.start()
         let (answer, _) = Self.ask(running, "\(line)\r\nHost: x\r\n\r\n")
@@ -168,7 +174,8 @@ import Testing
         if line.contains("/ok") { #expect(answer.contains("allow: GET, HEAD, OPTIONS\r\n")) }
     }
 
-    @Test func headAnswersWhatGetWouldWithoutTheBody() throws {
+    @Test("RFC 9110 §9.3.2: HEAD is answered with GET's own fields and MUST NOT have content")
+    func headAnswersWhatGetWouldWithoutTheBody() throws {
         let running = try Self.start()
         for (path, accept) in [("/ok", "identity"), ("/text", "identity"), ("/text", "gzip")] {
             let rest = "\(path) HTTP/1.1\r\nHost: x\r\nAccept-Encoding: \(accept)\r\n\r\n"
@@ -184,7 +191,8 @@ import Testing
         }
     }
 
-    @Test func textIsCompressedForThoseWhoTakeIt() throws {
+    @Test("RFC 9110 §12.5.3: a coding is used only for who takes it")
+    func textIsCompressedForThoseWhoTakeIt() throws {
         let running = try Self.start()
         let client = RawClient(port: running.port)
         client.send("GET /text HTTP/1.1\r\nHost: x\r\nAccept-Encoding: gzip\r\n\r\n")
