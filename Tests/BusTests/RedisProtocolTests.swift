@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import TestSupport
 import Testing
 
 @testable import Bus
@@ -17,37 +18,37 @@ import Testing
         ("*2\r\n*1\r\n:1\r\n$-1\r\n", .array([.array([.integer(1)]), .null])),
     ]
 
-    @Test(arguments: vectors) func repliesWholeAndCutAnywhere(
-        _ text: String, _ reply: RedisReply
-    ) throws {
-        let bytes = Array(text.utf8)
-        for cut in 0...bytes.count {
-            var reader = RedisReplyReader()
-            reader.feed(bytes.span.extracting(0..<cut))
-            var replies: [RedisReply] = []
-            while let next = try reader.next() { replies.append(next) }
-            reader.feed(bytes.span.extracting(cut..<bytes.count))
-            while let next = try reader.next() { replies.append(next) }
-            #expect(replies == [reply], "cut at \(cut)")
+    /// The replies in some pieces; nil last where they are refused.
+    private static func read(_ pieces: [[UInt8]]) -> [RedisReply?] {
+        var reader = RedisReplyReader()
+        var replies: [RedisReply?] = []
+        do {
+            for piece in pieces {
+                reader.feed(piece.span)
+                while let next = try reader.next() { replies.append(next) }
+            }
+        } catch {
+            replies.append(nil)
         }
+        return replies
     }
 
-    @Test func repliesGluedTogether() throws {
-        let bytes = Array(Self.vectors.map(\.0).joined().utf8)
-        var reader = RedisReplyReader()
-        reader.feed(bytes.span)
-        var replies: [RedisReply] = []
-        while let next = try reader.next() { replies.append(next) }
-        #expect(replies == Self.vectors.map(\.1))
+    @Test(arguments: vectors)
+    func repliesWhereverTheyAreCut(_ text: String, _ reply: RedisReply) {
+        let (bytes, neighbour) = (Array(text.utf8), Array(":1\r\n".utf8))
+        #expect(Self.read([bytes]) == [reply])
+        #expect(misreadings(of: bytes, before: neighbour, behind: neighbour, Self.read) == [])
+    }
+
+    @Test func repliesGluedTogether() {
+        #expect(Self.read([Array(Self.vectors.map(\.0).joined().utf8)]) == Self.vectors.map(\.1))
     }
 
     @Test(arguments: ["HTTP/1.1 200 OK\r\n", "*x\r\n", "?\r\n"])
     func somethingElseIsRefused(_ text: String) {
-        var reader = RedisReplyReader()
-        reader.feed(Array(text.utf8).span)
-        var isRefused = false
-        do { while try reader.next() != nil {} } catch { isRefused = true }
-        #expect(isRefused)
+        let bytes = Array(text.utf8)
+        #expect(Self.read([bytes]) == [nil])
+        #expect(misreadings(of: bytes, before: Array(":1\r\n".utf8), Self.read) == [])
     }
 
     @Test func commandsAreBulkStrings() {

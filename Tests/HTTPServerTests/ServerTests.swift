@@ -405,6 +405,33 @@ private final class EchoStreams: StreamHandler, WebSocketDelegate {
         #expect(client.read(4) == [0x81, 2, UInt8(ascii: "h"), UInt8(ascii: "i")])
     }
 
+    @Test(
+        "RFC 9112 §2.2: a connection is the same wherever TCP cuts it: a pipeline, an upgrade, frames"
+    )
+    func whereverTheConnectionIsCut() throws {
+        let running = try running()
+        var bytes = Array(
+            ("GET /stream/go HTTP/1.1\r\nHost: x\r\n\r\n"
+                + "POST /stream/go HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+                + "2;a\r\nab\r\n0\r\nT: r\r\n\r\nHEAD / HTTP/1.1\r\nHost: x\r\n\r\n"
+                + "GET /stream/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+                .utf8)
+        for (opcode, payload) in [
+            (Opcode.text, Array("hi".utf8)), (.ping, [7]), (.binary, [1, 2]), (.close, [3, 0xE8]),
+        ] {
+            FrameWriter.write(
+                opcode: opcode, payload: payload.span, mask: MaskingKey(0x0403_0201), into: &bytes)
+        }
+        let frames: [UInt8] = [0x81, 2, 0x68, 0x69, 0x8A, 1, 7, 0x82, 2, 1, 2, 0x88, 2, 3, 0xE8]
+        #expect(RawClient.answer(to: [bytes], port: running.port).suffix(15) == frames[...])
+        let found = misreadings(of: bytes) { pieces in
+            String(decoding: RawClient.answer(to: pieces, port: running.port), as: UTF8.self)
+                .split(separator: "\r\n").filter { !$0.hasPrefix("date: ") }
+        }
+        #expect(found == [])
+    }
+
     @Test func anUnmaskedFrameIsAProtocolError() throws {
         let running = try running()
         let client = RawClient(port: running.port)

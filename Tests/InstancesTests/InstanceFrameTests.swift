@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import TestSupport
 import Testing
 
 @testable import Instances
@@ -17,28 +18,41 @@ import Testing
         ]
     }
 
-    @Test(arguments: frames) func wholeAndCutAnywhere(_ frame: InstanceFrame) throws {
-        let bytes = frame.encoded(descriptors: 2)
-        for cut in 0...bytes.count {
-            var reader = InstanceFrameReader()
-            var seen: [InstanceFrame] = []
-            for part in [bytes[..<cut], bytes[cut...]] {
-                reader.feed(part)
-                while let (next, descriptors) = try reader.next() {
-                    seen.append(next)
-                    #expect(descriptors == 2)
+    /// The frames in some pieces, each with how many descriptors belong to it; nil last where they are
+    /// refused.
+    private static func read(_ pieces: [[UInt8]]) -> [Seen?] {
+        var reader = InstanceFrameReader()
+        var seen: [Seen?] = []
+        do {
+            for piece in pieces {
+                reader.feed(piece[...])
+                while let (frame, descriptors) = try reader.next() {
+                    seen.append(Seen(frame: frame, descriptors: descriptors))
                 }
             }
-            #expect(seen == [frame], "cut at \(cut)")
+        } catch {
+            seen.append(nil)
         }
+        return seen
     }
 
-    @Test func gluedTogether() throws {
-        var reader = InstanceFrameReader()
-        reader.feed(Self.frames.flatMap { $0.encoded() })
-        var seen: [InstanceFrame] = []
-        while let (next, _) = try reader.next() { seen.append(next) }
-        #expect(seen == Self.frames)
+    private struct Seen: Equatable {
+        var frame: InstanceFrame
+        var descriptors: Int
+    }
+
+    private static let neighbour = InstanceFrame.beat.encoded()
+
+    @Test(arguments: frames) func whereverAFrameIsCut(_ frame: InstanceFrame) {
+        let bytes = frame.encoded(descriptors: 2)
+        #expect(Self.read([bytes]) == [Seen(frame: frame, descriptors: 2)])
+        #expect(
+            misreadings(of: bytes, before: Self.neighbour, behind: Self.neighbour, Self.read) == [])
+    }
+
+    @Test func gluedTogether() {
+        let seen = Self.read([Self.frames.flatMap { $0.encoded() }])
+        #expect(seen.map { $0?.frame } == Self.frames)
     }
 
     @Test func aKindOfANewerVersionIsSkipped() throws {
@@ -49,6 +63,9 @@ import Testing
     }
 
     @Test func tooLargeIsRefusedBeforeItComes() {
+        var largest = InstanceFrameReader()
+        largest.feed([0, 0, 128, 0, 2, 0, 0, 0])
+        #expect(throws: Never.self) { try largest.next() }
         var reader = InstanceFrameReader()
         reader.feed([1, 0, 128, 0, 2, 0, 0, 0])
         #expect(throws: InstanceFrameError.tooLarge(InstanceFrame.maxBytes + 1)) {
@@ -65,5 +82,6 @@ import Testing
         var reader = InstanceFrameReader()
         reader.feed(bytes)
         #expect(throws: InstanceFrameError.malformed(kind: bytes[4])) { try reader.next() }
+        #expect(misreadings(of: bytes, before: Self.neighbour, Self.read) == [])
     }
 }

@@ -5,6 +5,7 @@ import JSON
 import SocketIOServer
 import TestSupport
 import Testing
+import WebSocket
 
 private enum Link: Sendable, CaseIterable {
     case webSocket, polling
@@ -149,6 +150,34 @@ private enum Link: Sendable, CaseIterable {
 }
 
 @Suite struct SocketEventTests {
+    @Test("Socket.IO 5, Packet encoding: a session is the same wherever TCP cuts it, over a socket")
+    func whereverTheSessionIsCut() throws {
+        let harness = try SocketServerHarness()
+        var bytes = Array(
+            ("GET /socket.io/?EIO=4&transport=websocket HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+                + "Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n"
+                + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n").utf8)
+        bytes += ["40", "427[\"echo\",1]", "451-8[\"echo\",{\"_placeholder\":true,\"num\":0}]"]
+            .flatMap(WireClient.frame)
+        for (opcode, payload) in [(.binary, [1, 2, 3]), (.close, [3, 0xE8])] as [(Opcode, [UInt8])]
+        {
+            FrameWriter.write(
+                opcode: opcode, payload: payload.span, mask: MaskingKey(7), into: &bytes)
+        }
+        // What comes before holds ids that are new each time.
+        func answer(_ pieces: [[UInt8]]) -> [UInt8] {
+            let all = RawClient.answer(to: pieces, port: harness.port)
+            let mark = Array("42[\"welcome\"]".utf8)
+            return all.indices.first { all[$0...].starts(with: mark) }.map { Array(all[$0...]) }
+                ?? []
+        }
+        let whole = String(decoding: answer([bytes]), as: UTF8.self)
+        for packet in ["437[1]", "42[\"echoed\",1]", "461-8[{\"_placeholder\"", "\u{3}"] {
+            #expect(whole.contains(packet))
+        }
+        #expect(misreadings(of: bytes, answer) == [])
+    }
+
     @Test(
         "Socket.IO 5, Acknowledgement: an answer carries the id it answers, over both transports",
         arguments: Link.allCases)

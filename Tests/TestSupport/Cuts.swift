@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+internal import Glibc
 
 /// Every way to cut bytes in two, and the cut after every byte.
 package func everyCut(_ bytes: [UInt8]) -> [[[UInt8]]] {
@@ -35,4 +36,27 @@ package func misreadings<Seen: Equatable>(
         if seen != wanted { found.append("\(name): \(seen), apart: \(wanted)") }
     }
     return found
+}
+
+extension RawClient {
+    /// What a server answers, to the end of the connection, to bytes that it gets in pieces: each in a
+    /// segment of its own, as far as that can be had.
+    package static func answer(to pieces: [[UInt8]], port: Int) -> [UInt8] {
+        let client = RawClient(port: port)
+        var on: Int32 = 1
+        setsockopt(
+            client.descriptor, Int32(IPPROTO_TCP), TCP_NODELAY, &on,
+            socklen_t(MemoryLayout<Int32>.size))
+        for (index, piece) in pieces.enumerated() {
+            // Long enough for a loop to turn; single bytes need no wait to arrive in all sorts of ways.
+            if index > 0, pieces.count == 2 { usleep(300) }
+            client.send(piece)
+        }
+        var answer: [UInt8] = []
+        while true {
+            let more = client.read()
+            if more.isEmpty { return answer }
+            answer += more
+        }
+    }
 }
