@@ -80,7 +80,7 @@ package struct RoomDetail: Hashable, Sendable {
     /// At most `Limits.memberPage` of them.
     package var members: [MemberSummary]
     /// The latest messages up to `summary.head`, ascending, at most `Limits.joinMessages`, fewer where
-    /// they are long (`joinBytes`); empty for
+    /// they are long (`pageBytes`); empty for
     /// who is not a member. Filled in by the store.
     package var messages: [LogEntry]
 }

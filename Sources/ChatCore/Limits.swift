@@ -22,8 +22,9 @@ package struct Limits: Hashable, Sendable {
     package var historyPage = 200
     /// Latest messages in the answer to a join.
     package var joinMessages = 50
-    /// Payload bytes of them, about: one message more may come.
-    package var joinBytes = 64 << 10
+    /// Payload bytes in one page of history, about, since one message more may come; and in the answer to a
+    /// join. What one answer costs others, who wait for it to be written and sent, is half a millisecond.
+    package var pageBytes = 64 << 10
     /// Members named in a room's detail; the count is always whole.
     package var memberPage = 200
     /// Rooms in one answer to a listing.

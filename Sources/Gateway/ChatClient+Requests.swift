@@ -162,7 +162,7 @@ extension ChatClient {
     /// Requests of one client that may be under way at once. Writer and readers are asked in order, so
     /// that a burst, which a client may well send, would stand before everybody's; from here on it waits
     /// for itself. Its length is bounded by the rate limit.
-    private static let maxUnderWay = 4
+    private static let maxUnderWay = 2
 
     private func start(_ request: WaitingRequest) {
         // Without limits none but the machine's.

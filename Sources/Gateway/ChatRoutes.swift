@@ -198,7 +198,7 @@ package struct ChatRoutes: Sendable {
             }
             let isRead = gateway.reader.history(
                 for: actor.id, room: room, before: before, after: after, limit: limit
-            ) { result in
+            ) { result, _ in
                 switch result {
                 case .failure(let error): reply(error.response)
                 case .success(let page):

@@ -221,16 +221,19 @@ final class LoopChat {
         let token = park(client)
         let accepted = gateway.reader.history(
             for: client.actor.id, room: room, before: before, after: after, limit: limit
-        ) { result in
+        ) { result, claim in
+            // Written here, on the reader's thread: the loop has but to send it.
+            let answer = result.map { page in
+                var body: [UInt8] = []
+                AnswerWriter.write(history: page.messages, hasMore: page.hasMore, into: &body)
+                return body
+            }
             mailbox.post { loop in
+                defer { claim.end() }
                 guard let client = LoopChat.of(loop)?.unpark(token) else { return }
-                switch result {
+                switch answer {
                 case .failure(let error): client.acknowledge(ackID, refused: error)
-                case .success(let page):
-                    var body: [UInt8] = []
-                    AnswerWriter.write(
-                        history: page.messages, hasMore: page.hasMore, into: &body)
-                    client.acknowledge(ackID, ok: body)
+                case .success(let body): client.acknowledge(ackID, ok: body)
                 }
                 client.finishedRequest()
             }
@@ -254,8 +257,9 @@ final class LoopChat {
         let accepted = gateway.reader.missed(
             for: client.actor.id, rooms: rooms, after: after, through: end,
             limit: LoopChat.catchUpPage
-        ) { result in
+        ) { result, claim in
             mailbox.post { loop in
+                defer { claim.end() }
                 guard let chat = LoopChat.of(loop), let client = chat.unpark(token) else { return }
                 let page = (try? result.get()).map { ($0.entries, $0.through) }
                 client.tookPage(page, level: chat.delivered)
@@ -269,8 +273,9 @@ final class LoopChat {
         let mailbox = loop.mailbox
         let token = park(client)
         let accepted = gateway.reader.moves(of: client.actor.id, after: after, through: through) {
-            result in
+            result, claim in
             mailbox.post { loop in
+                defer { claim.end() }
                 LoopChat.of(loop)?.unpark(token)?.tookMoves(try? result.get())
             }
         }

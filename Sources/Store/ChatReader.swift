@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 package import ChatCore
 internal import Reactor
-internal import Timing
 
 /// A page of a room's messages, ascending by `roomSeq`.
 package struct HistoryPage: Hashable, Sendable {
@@ -23,8 +22,12 @@ package struct MissedPage: Hashable, Sendable {
 /// commits. Read transactions are short: each page is one. Who has read little of late comes before who
 /// has read much (`FairLines`), so that nobody's pages stand before everybody's.
 package final class ChatReader: Sendable {
+    /// Takes an answer on a reader's thread. Until the claim ends nothing else is read for the same
+    /// asker, and only so much for all: whoever answers ends it when the answer is on its way.
+    package typealias Completion<Value> =
+        @Sendable (Result<Value, ChatError>, FairClaim) -> Void
     /// Gets a connection, or nil when there is none to be had; answers false when it has failed.
-    private typealias Job = @Sendable (ChatLog?) -> Bool
+    private typealias Job = @Sendable (ChatLog?, FairClaim) -> Bool
 
     /// Who asks.
     private enum Asker: Hashable {
@@ -42,10 +45,13 @@ package final class ChatReader: Sendable {
 
     /// Entries looked at for one page of `missed` at most: about a quarter of a second.
     package static let maxScan = 200_000
-    /// Payload bytes of one page, about: one entry more may come.
+    /// Payload bytes of one page of `missed`, about: one entry more may come.
     package static let pageBytes = 256 << 10
     /// Entries whose rooms are looked up at once: a tenth of a millisecond, in which the writer waits.
     private static let trailStep: Int64 = 65_536
+    /// Answers that may wait to be used, for each thread: enough to read on while a loop is busy, few
+    /// enough for it to use them up in a few milliseconds.
+    private static let answersPerThread = 4
     /// Receipts in one page of `missed`: the latest.
     private static let maxReceipts = 512
 
@@ -59,62 +65,75 @@ package final class ChatReader: Sendable {
         board = store.board
         epoch = store.epoch
         limits = store.limits
-        let jobs = FairQueue<Asker, Job>(limit: queueLimit)
+        let jobs = FairQueue<Asker, Job>(
+            limit: queueLimit, maxUnderWay: ChatReader.answersPerThread * count)
         self.jobs = jobs
         threads = (0..<count).map { index in
             WorkerThread(name: "chat-reader-\(index)") {
                 var log: ChatLog?
-                while jobs.serve({ job in
-                    let began = SystemClock.now()
+                while let (job, claim) = jobs.next() {
                     // Opened when first needed, and again after trouble.
                     if log == nil { log = try? ChatLog(path: path, mode: .readOnly) }
-                    if !job(log) { log = nil }
-                    return (SystemClock.now() - began).nanoseconds
-                }) {}
+                    if !job(log, claim) { log = nil }
+                }
             }
         }
     }
 
     /// The messages of a room around a point: the latest with `roomSeq` < `before`, or the earliest
     /// with `roomSeq` > `after`, or the latest of all. At most `limit`, held to 1…`historyPage`, and
-    /// fewer where they are long (`pageBytes`). Whether the asker may read the room is the caller's to
+    /// fewer where they are long (`Limits.pageBytes`). Whether the asker may read the room is the caller's to
     /// know.
     /// - Parameter completion: called on a reader's thread.
     /// - Returns: false when too many reads wait; `completion` is not called then.
     package func history(
         for asker: UserID, room: RoomID, before: Int64? = nil, after: Int64? = nil, limit: Int,
-        completion: @escaping @Sendable (Result<HistoryPage, ChatError>) -> Void
+        completion: @escaping Completion<HistoryPage>
     ) -> Bool {
         let limit = max(1, min(limit, limits.historyPage))
-        let read: Job = { [board] log in
+        let maxBytes = limits.pageBytes
+        return read(for: asker, completion) { [board] (log) throws(StoreError) in
+            guard let head = board.head(of: room) else {
+                return HistoryPage(messages: [], hasMore: false)
+            }
+            if let after {
+                return try log.messages(
+                    in: room, after: after, limit: limit, maxBytes: maxBytes, from: head)
+            }
+            return try log.messages(
+                in: room, before: before ?? .max, limit: limit, maxBytes: maxBytes, from: head)
+        }
+    }
+
+    /// Puts a read in line.
+    private func read<Value>(
+        for asker: Asker, _ body: @escaping @Sendable (ChatLog) throws(StoreError) -> Value,
+        completion: @escaping @Sendable (Result<Value, StoreError>, FairClaim) -> Void
+    ) -> Bool {
+        let job: Job = { log, claim in
             guard let log else {
-                completion(.failure(.storageUnavailable))
+                completion(.failure(.cannotOpen(code: 0)), claim)
                 return false
             }
             do throws(StoreError) {
-                guard let head = board.head(of: room) else {
-                    completion(.success(HistoryPage(messages: [], hasMore: false)))
-                    return true
-                }
-                let page =
-                    if let after {
-                        try log.messages(
-                            in: room, after: after, limit: limit, maxBytes: ChatReader.pageBytes,
-                            from: head)
-                    } else {
-                        try log.messages(
-                            in: room, before: before ?? .max, limit: limit,
-                            maxBytes: ChatReader.pageBytes,
-                            from: head)
-                    }
-                completion(.success(page))
+                completion(.success(try body(log)), claim)
                 return true
             } catch {
-                completion(.failure(.storageUnavailable))
+                completion(.failure(error), claim)
                 return false
             }
         }
-        return jobs.append(read, by: .user(asker))
+        return jobs.append(job, by: asker)
+    }
+
+    /// The same for a client, who need not know what failed.
+    private func read<Value>(
+        for user: UserID, _ completion: @escaping Completion<Value>,
+        _ body: @escaping @Sendable (ChatLog) throws(StoreError) -> Value
+    ) -> Bool {
+        read(for: .user(user), body) { answer, claim in
+            completion(answer.mapError { _ in .storageUnavailable }, claim)
+        }
     }
 
     /// Whether what happened in `rooms` with `after` < seq ≤ `through` is little enough to be sent to
@@ -153,24 +172,12 @@ package final class ChatReader: Sendable {
     package func missed(
         for asker: UserID, rooms: Set<RoomID>, after: Int64, through: Int64, limit: Int,
         maxBytes: Int = ChatReader.pageBytes,
-        completion: @escaping @Sendable (Result<MissedPage, ChatError>) -> Void
+        completion: @escaping Completion<MissedPage>
     ) -> Bool {
-        let read: Job = { [board] log in
-            guard let log else {
-                completion(.failure(.storageUnavailable))
-                return false
-            }
-            do throws(StoreError) {
-                let page = try ChatReader.missed(
-                    log, board, rooms, after, through, max(1, limit), max(1, maxBytes))
-                completion(.success(page))
-                return true
-            } catch {
-                completion(.failure(.storageUnavailable))
-                return false
-            }
+        read(for: asker, completion) { [board] (log) throws(StoreError) in
+            try ChatReader.missed(
+                log, board, rooms, after, through, max(1, limit), max(1, maxBytes))
         }
-        return jobs.append(read, by: .user(asker))
     }
 
     /// The entries with `after` < seq ≤ `through` by which a user entered or left rooms: who comes back
@@ -179,23 +186,11 @@ package final class ChatReader: Sendable {
     /// - Returns: false when too many reads wait; `completion` is not called then.
     package func moves(
         of user: UserID, after: Int64, through: Int64,
-        completion: @escaping @Sendable (Result<[LogEntry], ChatError>) -> Void
+        completion: @escaping Completion<[LogEntry]>
     ) -> Bool {
-        let read: Job = { [board] log in
-            guard let log else {
-                completion(.failure(.storageUnavailable))
-                return false
-            }
-            do throws(StoreError) {
-                completion(
-                    .success(try ChatReader.moves(log, board, of: user, after, through)))
-                return true
-            } catch {
-                completion(.failure(.storageUnavailable))
-                return false
-            }
+        read(for: user, completion) { [board] (log) throws(StoreError) in
+            try ChatReader.moves(log, board, of: user, after, through)
         }
-        return jobs.append(read, by: .user(user))
     }
 
     /// The entries after `after` in order, at most `limit`, and none after `maxBytes` of payload.
@@ -205,27 +200,19 @@ package final class ChatReader: Sendable {
         after: Int64, limit: Int, maxBytes: Int = 4 << 20
     ) throws(StoreError) -> [LogEntry] {
         let answers = BlockingQueue<Result<[LogEntry], StoreError>>(limit: 1)
-        let read: Job = { log in
-            guard let log else {
-                _ = answers.append(.failure(.cannotOpen(code: 0)))
-                return false
+        let body: @Sendable (ChatLog) throws(StoreError) -> [LogEntry] = {
+            (log) throws(StoreError) in
+            var entries: [LogEntry] = []
+            var bytes = 0
+            try log.forEachEntry(after: after) { (entry) throws(StoreError) in
+                entries.append(entry)
+                bytes += entry.payload.count
+                return entries.count < limit && bytes < maxBytes
             }
-            do throws(StoreError) {
-                var entries: [LogEntry] = []
-                var bytes = 0
-                try log.forEachEntry(after: after) { (entry) throws(StoreError) in
-                    entries.append(entry)
-                    bytes += entry.payload.count
-                    return entries.count < limit && bytes < maxBytes
-                }
-                _ = answers.append(.success(entries))
-                return true
-            } catch {
-                _ = answers.append(.failure(error))
-                return false
-            }
+            return entries
         }
-        guard jobs.append(read, by: .services), let answer = answers.next() else { throw .busy }
+        let isAccepted = read(for: .services, body) { answer, _ in _ = answers.append(answer) }
+        guard isAccepted, let answer = answers.next() else { throw .busy }
         return try answer.get()
     }
 

@@ -66,7 +66,7 @@ final class ChatWriter {
         turn = WriterTurn(log: path)
         state = ChatState(limits: configuration.limits)
         tails = MessageTails(
-            length: configuration.limits.joinMessages, maxBytes: configuration.limits.joinBytes)
+            length: configuration.limits.joinMessages, maxBytes: configuration.limits.pageBytes)
         lastWork = SystemClock.now()
         let log = try openLog()
         self.log = log
@@ -240,7 +240,7 @@ final class ChatWriter {
             tails.hold(
                 try log.messages(
                     in: room, before: .max, limit: configuration.limits.joinMessages,
-                    maxBytes: configuration.limits.joinBytes, from: head
+                    maxBytes: configuration.limits.pageBytes, from: head
                 ).messages,
                 of: room)
         }

@@ -2,11 +2,18 @@
 internal import DequeModule
 internal import HeapModule
 internal import Locks
+internal import Synchronization
+internal import Timing
 
 /// A bounded queue between those who ask for work and the threads that do it, in which who has asked
 /// for little comes before who has asked for much. Producers never wait: a full queue refuses.
+///
+/// What is taken is under way until its claim ends, which may be long after the thread is done with it:
+/// when its result has been used. Of one asker only one piece is under way at a time, and of all of them
+/// only so many, so that what waits waits here, where it is in a fair order.
 final class FairQueue<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
     private let limit: Int
+    private let maxUnderWay: Int
     private let monitor = Monitor(State())
 
     private struct State: Sendable {
@@ -14,7 +21,13 @@ final class FairQueue<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
         var isClosed = false
     }
 
-    init(limit: Int) { self.limit = limit }
+    /// - Parameters:
+    ///   - limit: how much may wait.
+    ///   - maxUnderWay: how many claims there may be at a time.
+    init(limit: Int, maxUnderWay: Int) {
+        self.limit = limit
+        self.maxUnderWay = maxUnderWay
+    }
 
     /// Adds work of an asker behind the asker's other work. False when the queue is full or closed.
     func append(_ work: Work, by asker: Asker) -> Bool {
@@ -28,20 +41,39 @@ final class FairQueue<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
     /// Nothing more comes in; takers get what is left, then nil.
     func close() { monitor.withLock { $0.isClosed = true } }
 
-    /// Takes what is next, waiting for it, and hands it to `body` on this thread.
-    /// - Parameter body: answers what the work has cost, in whatever unit all of them use.
-    /// - Returns: false when the queue is closed and nothing is left that this thread could take.
-    func serve(_ body: (Work) -> Int64) -> Bool {
+    /// Takes what is next, waiting for it and for room among what is under way. Nil when the queue is
+    /// closed and empty.
+    func next() -> (work: Work, claim: FairClaim)? {
         typealias Taken = (asker: Asker, work: Work)?
         let taken = monitor.wait { state -> Taken? in
-            if let next = state.lines.next() { return .some(next) }
+            if state.lines.underWay < maxUnderWay, let next = state.lines.next() {
+                return .some(next)
+            }
             return state.isClosed && state.lines.count == 0 ? .some(nil) : nil
         }
-        guard let (asker, work) = taken ?? nil else { return false }
-        let cost = body(work)
-        monitor.withLock { $0.lines.done(by: asker, cost: cost) }
-        return true
+        guard let (asker, work) = taken ?? nil else { return nil }
+        let claim = FairClaim { [monitor] cost in
+            monitor.withLock { $0.lines.done(by: asker, cost: cost) }
+        }
+        return (work, claim)
     }
+}
+
+/// Work that was taken from a `FairQueue` and is under way. It costs its asker the time until it ends.
+package final class FairClaim: Sendable {
+    private let began = SystemClock.now()
+    private let onEnd: @Sendable (Int64) -> Void
+    private let hasEnded = Atomic(false)
+
+    init(onEnd: @escaping @Sendable (Int64) -> Void) { self.onEnd = onEnd }
+
+    /// What was asked for has been used. Letting go of the claim is the same.
+    package func end() {
+        guard !hasEnded.exchange(true, ordering: .relaxed) else { return }
+        onEnd((SystemClock.now() - began).nanoseconds)
+    }
+
+    deinit { end() }
 }
 
 /// Start-time fair queueing (Goyal, Vin and Cheng, "Start-time Fair Queuing", IEEE/ACM Transactions on
@@ -50,8 +82,8 @@ final class FairQueue<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
 ///
 /// An asker's work starts, in virtual time, where its work before ended, or now where that is past; the
 /// earliest start is next. So one who comes for the first time waits for nobody's backlog. Virtual time
-/// goes on by what is done, divided among all who want something: a stream of askers who each come once
-/// starts later and later, and keeps nobody waiting for ever. Of one asker only one piece is done at a
+/// also goes on by what is done: a stream of askers who each come once starts later and later, and keeps
+/// nobody waiting for ever. Of one asker only one piece is done at a
 /// time, in the order given.
 struct FairLines<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
     private struct Line: Sendable {
@@ -81,7 +113,11 @@ struct FairLines<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
     private var now: Int64 = 0
     /// The latest end of work done so far.
     private var end: Int64 = 0
-    private var served = 0
+    /// Pieces that were taken and are not done.
+    private(set) var underWay = 0
+    /// How much slower virtual time goes on by itself than by what is taken. The slower, the sooner is
+    /// served who asks now and then, and the longer waits who is overtaken by a stream of such.
+    private static var drag: Int64 { 8 }
     /// How many lines may be kept before those without a claim are looked for.
     private var sweepsAt = 64
     /// Work that waits.
@@ -105,7 +141,7 @@ struct FairLines<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
             return nil
         }
         lines[turn.asker]?.isBeingServed = true
-        served += 1
+        underWay += 1
         now = max(now, turn.start)
         count -= 1
         return (turn.asker, work)
@@ -117,8 +153,8 @@ struct FairLines<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
         line.start += max(1, cost)
         line.isBeingServed = false
         end = max(end, line.start)
-        now += max(1, cost) / Int64(turns.count + served)
-        served -= 1
+        now += max(1, cost) / FairLines.drag / Int64(turns.count + underWay)
+        underWay -= 1
         if !line.works.isEmpty { wait(asker, from: line.start) }
         lines[asker] = line
     }
@@ -130,7 +166,7 @@ struct FairLines<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
 
     /// Forgets those whose last work ended in the past: they would start now, as anybody does.
     private mutating func forgetThePast() {
-        if turns.isEmpty, served == 0 {
+        if turns.isEmpty, underWay == 0 {
             // Nobody waits, so nobody is owed anything.
             now = end
             lines.removeAll(keepingCapacity: lines.count < 1024)

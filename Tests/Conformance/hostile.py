@@ -9,7 +9,8 @@ burns that processor and opens no connection: what the others lose to the machin
 
 An attack fails when memory passes its bound, when descriptors do not come back, or when the ordinary clients'
 p99 is above `P99_FACTOR` times that of the worse of `nothing` and `spinning` in the same run, at least
-`P99_FLOOR_MS`; one that fails only on p99 is run once more and judged by that.
+`P99_FLOOR_MS`; one that fails only on p99 is run once more and judged by that. Where the attackers ask for no
+more than an account may have, which is work and gets done, others may wait up to `P99_ALLOWED_MS`.
 
 Prints Markdown tables and ends with the line `N passed, N failed`.
 
@@ -38,6 +39,7 @@ SECONDS = float(os.environ.get("HOSTILE_SECONDS", "4"))
 MEMORY_BOUND_MIB = 256
 P99_FACTOR = 3
 P99_FLOOR_MS = 5
+P99_ALLOWED_MS = 50
 PROCESSORS = sorted(os.sched_getaffinity(0))
 PEOPLE = 20
 
@@ -565,14 +567,16 @@ async def rest_requests(target, until):
 
 
 LAYERS = [nothing, spinning, slow_headers, slow_bodies, slow_frames, bodies_almost_whole, frames_almost_whole,
-          tiny_fragments, fragments_of_a_byte, pings,
-          pings_unread, requests_pipelined, invalid_polls, polls_of_many_packets, half_open_upgrades,
-          bombs_not_agreed, compression_bombs, bombs_just_small_enough, bombs_in_fragments, many_namespaces, giant_ack_ids, deep_json, giant_events, attachments_withheld,
-          unanswered_questions, connects, never_connect, never_read]
+          tiny_fragments, fragments_of_a_byte, pings, pings_unread, requests_pipelined, invalid_polls,
+          polls_of_many_packets, half_open_upgrades, bombs_not_agreed, compression_bombs,
+          bombs_just_small_enough, bombs_in_fragments, many_namespaces, giant_ack_ids, deep_json, giant_events,
+          attachments_withheld, unanswered_questions, connects, never_connect, never_read]
 CHAT = [nothing, spinning, sends, sends_unanswered, histories, histories_unread, histories_compressed,
-        room_lists_unread, joins_and_leaves,
-        rooms_created, typing, presence, unknown_events, comings_and_goings, forged_tokens, never_sign_in,
-        lobby_unread, rest_requests, slow_headers, slow_frames, pings, compression_bombs]
+        room_lists_unread, joins_and_leaves, rooms_created, typing, presence, unknown_events, comings_and_goings,
+        forged_tokens, never_sign_in, lobby_unread, rest_requests, slow_headers, slow_frames, pings, compression_bombs]
+# Twenty accounts that each take five seconds' worth of requests at once, and then all they may have.
+ALLOWED = {sends, sends_unanswered, histories, histories_unread, histories_compressed, room_lists_unread,
+           joins_and_leaves, rest_requests, lobby_unread}
 
 
 def attacker(target, attack, began):
@@ -764,7 +768,7 @@ async def attacks(server, title, wanted, only):
             while watch.descriptors() > before and time.monotonic() < end:
                 await asyncio.sleep(0.1)
             peak, left = watch.peak, watch.descriptors()
-            bound = max(P99_FLOOR_MS, P99_FACTOR * baseline)
+            bound = max(P99_ALLOWED_MS if attack in ALLOWED else P99_FLOOR_MS, P99_FACTOR * baseline)
             name = attack.__name__.replace("_", " ") + (", again" if attempt == 2 else "")
             print(f"| {name} | {p50:.1f} | {p99:.1f} | {longest:.1f} | {count} | {busy:.0%} | {peak:.0f} | "
                   f"{watch.memory():.0f} | {left} |", flush=True)

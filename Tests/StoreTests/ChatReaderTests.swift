@@ -26,11 +26,11 @@ import Timing
     }
 
     private func wait<Value: Sendable>(
-        _ start: (@escaping @Sendable (Result<Value, ChatError>) -> Void) -> Bool
+        _ start: (@escaping ChatReader.Completion<Value>) -> Bool
     ) throws -> Value {
         let slot = Locked<Result<Value, ChatError>?>(nil)
         let box = Box(slot)
-        guard start({ answer in box.value.withLock { $0 = answer } }) else {
+        guard start({ answer, _ in box.value.withLock { $0 = answer } }) else {
             throw TestSupportError("the reader's queue is full")
         }
         _ = eventually { box.value.withLock { $0 != nil } }
@@ -116,14 +116,14 @@ import Timing
         repeat {
             let page = try history(.lobby, before: before, limit: 200)
             let bytes = page.messages.reduce(0) { $0 + $1.payload.count }
-            #expect(bytes >= ChatReader.pageBytes || !page.hasMore)
-            #expect(bytes < ChatReader.pageBytes + 5000)
+            #expect(bytes >= Limits().pageBytes || !page.hasMore)
+            #expect(bytes < Limits().pageBytes + 5000)
             back = page.messages + back
             before = page.hasMore ? page.messages[0].roomSeq : nil
             pages += 1
         } while before != nil
         #expect(back == all)
-        #expect(pages == 3)
+        #expect(pages == 9)
         var on: [LogEntry] = []
         var hasMore = true
         while hasMore {
