@@ -207,11 +207,11 @@ def ordinary(target, dialect, tokens, stop, results):
 # The attacker
 
 
-async def raw(target, *pieces):
+async def raw(target, *pieces, address="127.0.0.2"):
     """A connection that has sent these bytes."""
     # From an address of the attackers' own: those who share one share its limit on connections.
     _, peer = await asyncio.get_running_loop().create_connection(
-        Peer, "127.0.0.1", target.port, local_addr=("127.0.0.2", 0))
+        Peer, "127.0.0.1", target.port, local_addr=(address, 0))
     for piece in pieces:
         peer.write(piece)
     return peer
@@ -794,9 +794,10 @@ async def attacks(server, title, wanted, only):
 # Waves
 
 
-async def wave(server, watch, transport, end, before):
+async def wave(server, watch, transport, end, before, address):
     began = time.monotonic()
-    peers = await many(lambda: raw(server, UPGRADE % (b"", b"") if transport == "websocket" else POLL), 5000)
+    hello = UPGRADE % (b"", b"") if transport == "websocket" else POLL
+    peers = await many(lambda: raw(server, hello, address=address), 5000)
     connected = 0
     for peer in peers:
         await peer.until(b'"maxPayload":')
@@ -829,12 +830,18 @@ async def waves(server):
     results = []
     print("\n| transport | end | wave | connected | seconds | memory MiB | afterwards MiB | descriptors after |")
     print("|---|---|---:|---:|---:|---:|---:|---:|")
+    # One connection before: what a server opens for its first stays.
+    (await websocket(server)).transport.abort()
+    await asyncio.sleep(0.5)
     before = watch.descriptors()
+    # An address for each wave: the kernel keeps the ports of connections that have just ended.
+    addresses = (f"127.0.1.{number}" for number in range(1, 255))
     for transport in ("websocket", "polling"):
         for end in ("clean", "abrupt"):
             settled = []
             for number in range(1, 6):
-                connected, seconds, top = await wave(server, watch, transport, end, before)
+                connected, seconds, top = await wave(
+                    server, watch, transport, end, before, next(addresses))
                 settled.append(watch.memory())
                 print(f"| {transport} | {end} | {number} | {connected} | {seconds:.1f} | {top:.0f} | "
                       f"{settled[-1]:.0f} | {watch.descriptors()} |", flush=True)
