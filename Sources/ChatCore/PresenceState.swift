@@ -44,24 +44,24 @@ package struct PresenceState: Sendable {
         case gap
     }
 
+    /// 40 bytes, and the key's 16: there is one for everybody who is here.
     private struct Person: Sendable {
         var name: String
-        /// Connections to this instance.
-        var connections = 0
-        /// What the user chose, as this instance claims it while they are connected here.
-        var choice = Choice()
         /// Other instances that claim them, and with which choice: few.
         var elsewhere: [(instance: String, choice: Choice)] = []
-        /// Until when they stay after the last connection ended.
-        var graceEnd: Instant?
+        /// What the user chose, as this instance claims it while they are connected here.
+        var choice = Choice()
         /// What clients have been told.
         var published = PresenceStatus.offline
-        /// What the other instances have been told; nil: nothing, or that they left.
-        var told: PresenceClaim?
-        var isCounted = false
+        /// Whether they only stay for their grace (`ending`).
+        var isEnding = false
         var isQueued = false
+        /// Connections to this instance.
+        var connections: Int32 = 0
 
-        var isLocal: Bool { connections > 0 || graceEnd != nil }
+        init(name: String) { self.name = name }
+
+        var isLocal: Bool { connections > 0 || isEnding }
         var isHere: Bool { isLocal || !elsewhere.isEmpty }
 
         /// The latest choice that is claimed by anybody now: the same wherever the claims are the same.
@@ -69,12 +69,19 @@ package struct PresenceState: Sendable {
             let first = isLocal ? choice : Choice()
             return elsewhere.reduce(first) { max($0, $1.choice) }
         }
+
+        /// What this instance claims of them, if anything.
+        func claim(of user: UserID) -> PresenceClaim? {
+            guard isLocal else { return nil }
+            return PresenceClaim(
+                user: User(id: user, name: name), status: choice.status, chosenAt: choice.at)
+        }
     }
 
     private struct Choice: Comparable, Sendable {
-        var status = PresenceStatus.online
         /// Milliseconds since 1970.
         var at: Int64 = 0
+        var status = PresenceStatus.online
 
         static func < (a: Choice, b: Choice) -> Bool {
             a.at != b.at ? a.at < b.at : a.status.rawValue < b.status.rawValue
@@ -96,10 +103,13 @@ package struct PresenceState: Sendable {
     private var remotes: [String: Remote] = [:]
     /// Users whose status may differ from what was published, in the order they came to.
     private var changed = Deque<UserID>()
-    /// Users the other instances may not know the latest of.
-    private var untold: Set<UserID> = []
-    /// Users who leave when their grace ends.
-    private var ending: Set<UserID> = []
+    /// Users the other instances may not know the latest of, and what those know; nil: nothing, or that
+    /// the user left. Of everybody else they know what is claimed now.
+    private var untold: [UserID: PresenceClaim?] = [:]
+    /// Users who stay after their last connection ended, and until when.
+    private var ending: [UserID: Instant] = [:]
+    /// Entries up to which an emptied table keeps its room: beyond, a storm would have it for ever.
+    private static let keptEntries = 1024
 
     /// Users who are here now, published or not yet.
     package private(set) var onlineCount = 0
@@ -113,25 +123,22 @@ package struct PresenceState: Sendable {
 
     /// A connection of a user to this instance was made.
     package mutating func connected(_ user: User) {
-        update(user.id, named: user.name) { person in
+        claims(user.id, named: user.name) { person in
             person.choice = person.latest
             person.connections += 1
             person.name = user.name
-            person.graceEnd = nil
+            person.isEnding = false
         }
-        ending.remove(user.id)
-        untold.insert(user.id)
+        ending[user.id] = nil
     }
 
     /// A connection of a user to this instance ended.
     package mutating func disconnected(_ user: UserID, now: Instant) {
         guard let person = people[user], person.connections > 0 else { return }
-        let isLast = person.connections == 1
         people[user]?.connections -= 1
-        if isLast {
-            people[user]?.graceEnd = now + grace
-            ending.insert(user)
-        }
+        guard person.connections == 1 else { return }
+        people[user]?.isEnding = true
+        ending[user] = now + grace
     }
 
     /// A user chose how to show, here. `offline` is not a choice.
@@ -140,37 +147,33 @@ package struct PresenceState: Sendable {
         guard status != .offline, let person = people[user], person.isLocal,
             at >= person.latest.at
         else { return }
-        update(user, named: person.name) { $0.choice = Choice(status: status, at: at) }
-        untold.insert(user)
+        claims(user, named: person.name) { $0.choice = Choice(at: at, status: status) }
     }
 
     /// What has changed in this instance's users since the last call; a number is used up if that is
     /// anything.
     package mutating func takeUntold() -> [PresenceClaim] {
-        var claims: [PresenceClaim] = []
-        for user in untold {
+        var changes: [PresenceClaim] = []
+        for (user, told) in untold {
             guard let person = people[user] else { continue }
-            let claim = person.isLocal ? PresenceState.claim(user, person) : nil
-            guard claim != person.told else { continue }
-            people[user]?.told = claim
-            claims.append(
+            let claim = person.claim(of: user)
+            guard claim != told else { continue }
+            changes.append(
                 claim
                     ?? PresenceClaim(
                         user: User(id: user, name: person.name), status: .offline))
         }
-        untold.removeAll(keepingCapacity: true)
-        for claim in claims where claim.status == .offline { forget(claim.user.id) }
-        if !claims.isEmpty { version += 1 }
-        return claims
+        untold.removeAll(keepingCapacity: untold.count <= PresenceState.keptEntries)
+        for claim in changes where claim.status == .offline { forget(claim.user.id) }
+        if !changes.isEmpty { version += 1 }
+        return changes
     }
 
     /// Every user that the others have been told of: what goes with `version`.
-    package var told: [PresenceClaim] { people.values.compactMap(\.told) }
+    package var told: [PresenceClaim] { people.compactMap { told(of: $0, $1) } }
 
-    private static func claim(_ user: UserID, _ person: Person) -> PresenceClaim {
-        PresenceClaim(
-            user: User(id: user, name: person.name), status: person.choice.status,
-            chosenAt: person.choice.at)
+    private func told(of user: UserID, _ person: Person) -> PresenceClaim? {
+        untold[user] ?? person.claim(of: user)
     }
 
     // MARK: Other instances
@@ -230,18 +233,15 @@ package struct PresenceState: Sendable {
             return drop(claim.user.id, of: instance)
         }
         users.insert(claim.user.id)
-        let choice = Choice(status: claim.status, at: claim.chosenAt)
-        var isAdopted = false
+        let choice = Choice(at: claim.chosenAt, status: claim.status)
+        if let person = people[claim.user.id], person.isLocal, choice > person.choice {
+            // Claimed on here, so that it outlives the device it was made on.
+            claims(claim.user.id, named: person.name) { $0.choice = choice }
+        }
         update(claim.user.id, named: claim.user.name) { person in
             person.elsewhere.removeAll { $0.instance == instance }
             person.elsewhere.append((instance, choice))
-            if person.isLocal, choice > person.choice {
-                // Claimed on here, so that it outlives the device it was made on.
-                person.choice = choice
-                isAdopted = true
-            }
         }
-        if isAdopted { untold.insert(claim.user.id) }
     }
 
     private mutating func drop(_ user: UserID, of instance: String) {
@@ -256,17 +256,12 @@ package struct PresenceState: Sendable {
     package mutating func tick(
         now: Instant, limit: Int = .max
     ) -> [(user: User, status: PresenceStatus)] {
-        for user in ending {
-            guard let end = people[user]?.graceEnd, end > now else {
-                ending.remove(user)
-                if let name = people[user]?.name {
-                    update(user, named: name) { person in
-                        person.graceEnd = nil
-                        person.choice = Choice()
-                    }
-                }
-                untold.insert(user)
-                continue
+        for (user, end) in ending where end <= now {
+            ending[user] = nil
+            guard let name = people[user]?.name else { continue }
+            claims(user, named: name) { person in
+                person.isEnding = false
+                person.choice = Choice()
             }
         }
         for (instance, remote) in remotes where remote.lease <= now {
@@ -287,6 +282,7 @@ package struct PresenceState: Sendable {
             people[user] = person
             forget(user)
         }
+        if changed.isEmpty { changed = Deque() }
         return changes
     }
 
@@ -303,16 +299,22 @@ package struct PresenceState: Sendable {
 
     // MARK: Bookkeeping
 
+    /// Changes what this instance claims of a person, and notes what the others still know of them.
+    private mutating func claims(
+        _ user: UserID, named name: String, _ change: (inout Person) -> Void
+    ) {
+        if untold[user] == nil { untold[user] = .some(people[user]?.claim(of: user)) }
+        update(user, named: name, change)
+    }
+
     /// Changes a person and notes what follows from it.
     private mutating func update(
         _ user: UserID, named name: String, _ change: (inout Person) -> Void
     ) {
         var person = people[user] ?? Person(name: name)
+        let wasHere = person.isHere
         change(&person)
-        if person.isHere != person.isCounted {
-            onlineCount += person.isHere ? 1 : -1
-            person.isCounted = person.isHere
-        }
+        if person.isHere != wasHere { onlineCount += person.isHere ? 1 : -1 }
         if !person.isQueued {
             person.isQueued = true
             changed.append(user)
@@ -322,8 +324,8 @@ package struct PresenceState: Sendable {
 
     /// Lets go of somebody who is gone for everybody.
     private mutating func forget(_ user: UserID) {
-        guard let person = people[user], !person.isHere, !person.isQueued, person.told == nil,
-            person.published == .offline
+        guard let person = people[user], !person.isHere, !person.isQueued,
+            told(of: user, person) == nil, person.published == .offline
         else { return }
         people[user] = nil
     }

@@ -2,12 +2,10 @@
 internal import Bytes
 internal import CLinux
 internal import Glibc
-internal import HTTP1
 internal import Metrics
 internal import Reactor
 internal import TLS
 internal import Timing
-internal import WebSocket
 
 /// One accepted TCP connection: owns the descriptor, performs what the protocol machines say, and
 /// decides nothing itself.
@@ -28,66 +26,50 @@ internal import WebSocket
 final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     enum Phase { case opening, http, answering, webSocket, draining, closed }
 
+    /// What is spoken on it.
+    private enum Speech {
+        case nothing
+        case http(HTTPConversation)
+        case webSocket(WebSocketChannel)
+    }
+
+    // In the order that leaves the least room between them: there are as many as clients.
     let server: LoopServer
-    private(set) var peer: Peer
-    private let descriptor: Int32
     /// What stands between the descriptor and everything below; nil on a plain connection.
     private var secure: SecureTransport?
+    /// HTTP's state is let go at the upgrade: most connections spend their lives as WebSockets.
+    private var speech = Speech.nothing
+    /// Bytes read but not yet parsed: the tail of a message, or requests behind the one being answered.
+    var unread: [UInt8] = []
+    private var outbox = Outbox()
+    private var deadline = Instant.distantFuture
+    /// What its reads have cost.
+    private var ration = Ration()
+    private let descriptor: Int32
+    private var interest: Readiness = .readable
+    /// Bytes it has counted among those held (`LoopServer.hold`).
+    private var held: Int32 = 0
+    private var timer = TimerID.none
     private(set) var registration: Registration?
-    private(set) var phase: Phase
-
-    /// What is kept while it speaks HTTP.
-    private var http: HTTPState?
+    var phase: Phase
     /// Whether the peer is a proxy that has yet to say whom it speaks for.
     private var awaitsProxyHeader = false
-    /// Bytes read but not yet parsed: the tail of a message, or requests behind the one being answered.
-    private var unread: [UInt8] = []
-    private var isParsing = false
-    private var channel: WebSocketChannel?
-
-    private(set) var outbox = Outbox()
+    private(set) var isParsing = false
     private var isDirty = false
     /// Whether a send of ours waits in the loop's batch.
     private var isInBatch = false
-    private var interest: Readiness = .readable
-    private var closesAfterFlush = false
+    var closesAfterFlush = false
     /// Whether parsing waits for the peer to read what it has asked for.
     private var isStalled = false
+    private(set) var peer: Peer
     /// Whether it waits in the line for its turn (`TurnShare`).
     private var waitsForTurn = false
-    /// What its reads have cost.
-    private var ration = Ration()
-    /// Bytes it has counted among those held (`LoopServer.hold`).
-    private var held = 0
-
-    private var deadline = Instant.distantFuture
-    private var timer: (id: TimerID, at: Instant)?
-
-    /// Let go at the upgrade: most connections spend their lives as WebSockets, and there are many.
-    private final class HTTPState {
-        var parser: RequestParser
-        var head: RequestHead?
-        var body: [UInt8] = []
-        var exchange: Exchange?
-        /// Requests answered so far: tells a late second answer from the first of the next request.
-        var serial = 0
-        /// Whether the deadline is the one between requests, not one within.
-        var deadlineIsIdle = true
-
-        init(limits: HTTPLimits) { parser = RequestParser(limits: limits) }
-    }
 
     /// Unparsed bytes kept while a request is being answered; reading stops past it.
     private static let pipelineBytes = 64 * 1024
-    /// Bytes of a body that is compressed on the loop: a few milliseconds' worth. Handlers that block
-    /// have theirs compressed on their own thread, whatever its size.
-    private static let compressedBytes = 256 * 1024
     /// Bytes read in one go: enough to make the system call cheap, and what one peer makes us keep when
     /// its turn is over before they are parsed.
     private static let readBytes = 64 * 1024
-    /// Bytes given to the parser in one go where they may be compressed, and inflate to a thousand times
-    /// as many.
-    private static let inflatedBytes = 128
     /// Bytes of a message under way that are not counted among those held.
     private static let freeBytes = 16 * 1024
     /// Unsent bytes past which nothing more is read or parsed, so that a peer that asks and never reads
@@ -101,7 +83,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         self.peer = peer
         awaitsProxyHeader = server.configuration.readsProxyHeaders && peer.isProxy
         phase = server.configuration.tls == nil && !awaitsProxyHeader ? .http : .opening
-        http = HTTPState(limits: server.configuration.http)
+        speech = .http(HTTPConversation(on: self))
     }
 
     /// A connection that has lived on another loop.
@@ -112,22 +94,32 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         unread = detached.unread
         secure = detached.secure
         phase = .http
-        http = HTTPState(limits: server.configuration.http)
+        speech = .http(HTTPConversation(on: self))
         secure?.move(to: server.wire)
     }
 
-    /// Registers with the loop. Nil when the kernel has no room; the descriptor is closed then.
-    func open() -> Registration? {
+    /// The requests, until one of them makes it a WebSocket.
+    var http: HTTPConversation? {
+        if case .http(let conversation) = speech { conversation } else { nil }
+    }
+
+    private var channel: WebSocketChannel? {
+        if case .webSocket(let channel) = speech { channel } else { nil }
+    }
+
+    /// Registers with the loop, which holds the connection from then on.
+    /// - Returns: false when the kernel has no room; the descriptor is closed then.
+    func open() -> Bool {
         registration = server.loop.register(descriptor, for: .readable, handler: self)
-        if registration == nil {
+        guard registration != nil else {
             phase = .closed
             _ = clinux_close(descriptor)
-        } else {
-            setDeadline(
-                after: phase == .opening
-                    ? server.configuration.handshakeTimeout : server.configuration.idleTimeout)
+            return false
         }
-        return registration
+        setDeadline(
+            after: phase == .opening
+                ? server.configuration.handshakeTimeout : server.configuration.idleTimeout)
+        return true
     }
 
     /// Whether the client's bytes are encrypted on their way to us or to the proxy that speaks for it.
@@ -264,7 +256,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         // A TLS record begins with 22; a letter is a request in the clear, and its sender can be told.
         if (UInt8(ascii: "A")...UInt8(ascii: "Z")).contains(bytes[0]) {
             phase = .http
-            refuse(
+            http?.refuse(
                 .problem(400, code: "tls_required", detail: "This port speaks HTTPS only."))
             return nil
         }
@@ -319,10 +311,10 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
             let rest = UnsafeMutableRawBufferPointer(rebasing: bytes[used...])
             switch phase {
             case .http:
-                guard let count = parseHTTP(UnsafeRawBufferPointer(rest)) else { return used }
+                guard let count = http?.parse(UnsafeRawBufferPointer(rest)) else { return used }
                 used += count
             case .webSocket:
-                guard let count = parseWebSocket(rest) else { return used }
+                guard let count = channel?.parse(rest) else { return used }
                 used += count
             case .opening, .answering, .draining, .closed: return used
             }
@@ -354,26 +346,19 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     /// together have the loop keep too much.
     private func countHeld() {
         guard phase != .closed else { return }
-        let kept =
-            unread.count + (http?.body.count ?? 0) + (channel?.receiver.heldBytes ?? 0)
-        let counted = max(0, kept - Connection.freeBytes)
+        let kept = unread.count + (http?.heldBytes ?? 0) + (channel?.heldBytes ?? 0)
+        let counted = Int32(clamping: max(0, kept - Connection.freeBytes))
         guard counted != held else { return }
-        let hasRoom = server.hold(counted - held)
+        let hasRoom = server.hold(Int(counted - held))
         held = counted
         guard !hasRoom else { return }
         // What it has sent is let go of at once, or the next to ask would be refused for it, too.
-        if phase == .webSocket {
-            closeWebSocket(code: 1013, reason: "")
-            channel?.receiver.end()
-            return giveBackHeld()
+        switch (phase, speech) {
+        case (.webSocket, .webSocket(let channel)): channel.refuseMore()
+        case (.http, .http(let conversation)): conversation.refuseMore()
+        default: return
         }
-        guard phase == .http else { return }
-        http?.body = []
         giveBackHeld()
-        refuse(
-            .problem(
-                503, code: "busy", detail: "Too much is being received; try again.",
-                fields: ["retry-after": "1"]))
     }
 
     /// Asks nothing more of a peer that does not read.
@@ -391,7 +376,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
 
     private func peerEnded(isReset: Bool) {
         // A half-closed peer still gets the answer under way; everything else ends here.
-        if !isReset, phase == .answering, http?.exchange?.onAbort == nil, unread.isEmpty {
+        if !isReset, phase == .answering, http?.waitsForAbort != true, unread.isEmpty {
             closesAfterFlush = true
             watch(interest.subtracting(.readable))
             return
@@ -399,252 +384,23 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         abort()
     }
 
-    // MARK: HTTP
+    // MARK: Changing hands
 
-    /// One step of the parser. Nil: more bytes are needed.
-    private func parseHTTP(_ bytes: UnsafeRawBufferPointer) -> Int? {
-        let span = Span<UInt8>(_unsafeBytes: bytes)
-        guard let http else { return nil }
-        if http.deadlineIsIdle, !bytes.isEmpty {
-            http.deadlineIsIdle = false
-            setDeadline(after: server.configuration.headerTimeout)
-        }
-        do {
-            let step = try http.parser.next(in: span)
-            switch step.event {
-            case .needMore: return step.consumed > 0 ? step.consumed : nil
-            case .head(let head):
-                http.head = head
-                setDeadline(after: server.configuration.bodyTimeout)
-                if head.expectsContinue, head.framing != .none {
-                    var interim: [UInt8] = []
-                    ResponseWriter.writeContinue(into: &interim)
-                    enqueue(interim)
-                }
-            case .body(let range): http.body.append(span.extracting(range))
-            case .end: requestIsWhole()
-            }
-            return step.consumed
-        } catch {
-            tellStreams(of: error)
-            refuse(.problem(error.status, code: error.code, detail: error.detail))
-            return nil
-        }
+    /// Goes on as a WebSocket: what HTTP needed is let go of.
+    func becomeWebSocket(_ channel: WebSocketChannel) {
+        phase = .webSocket
+        speech = .webSocket(channel)
+        cancelTimer()
+        // Frames sent ahead of our 101: parsed once the delegate knows its channel.
+        if !isParsing, !unread.isEmpty { wait() }
     }
 
-    /// A stream whose peer sends more than anybody takes has to hear of it: the request never comes.
-    private func tellStreams(of error: HTTPError) {
-        guard error == .bodyTooLarge, let streams = server.streams,
-            let line = requestLine, streams.claims(path: line.path)
-        else { return }
-        streams.bodyTooLarge(query: line.query)
-    }
-
-    /// That of the request that is being read, as far as it has been.
-    private var requestLine: (method: String, path: String, query: String)? {
-        http?.head.map { ($0.method, $0.path, $0.query) } ?? http?.parser.refusedLine
-    }
-
-    private func requestIsWhole() {
-        guard let http, let head = http.head else {
-            preconditionFailure("a request ended that never began")
-        }
-        http.head = nil
-        let origin = server.server.proxies.origin(of: peer, head.fields)
-        var request = HTTPRequest(
-            method: head.method, path: head.path, query: head.query, fields: head.fields,
-            body: http.body, address: origin.address)
-        request.isSecure = isSecure || origin.isSecure
-        request.forwardedHost = origin.host
-        http.body = []
-        begin(Exchange(request: request, head: head, connection: self))
-    }
-
-    /// Offers a whole request to the stream handler, then to the router.
-    func begin(_ exchange: Exchange) {
-        http?.exchange = exchange
-        phase = .answering
-        setDeadline(after: nil)
-        server.server.requests.increment()
-        // Who asks for an https resource has been promised that nobody reads along (RFC 9110 §7.4).
-        if exchange.head.asksForHTTPS, !exchange.request.isSecure, !peer.isProxy {
-            return exchange.respond(
-                .problem(
-                    421, code: "misdirected_request", detail: "What is https is served over TLS."))
-        }
-        if let streams = server.streams, streams.claims(path: exchange.request.path) {
-            return streams.accept(exchange)
-        }
-        let match = server.server.router.match(
-            method: exchange.request.method, path: exchange.request.path)
-        guard case .handler(let handler, let parameters) = match else {
-            return exchange.respond(
-                Router.refusal(
-                    match, method: exchange.request.method, path: exchange.request.path))
-        }
-        var request = exchange.request
-        request.parameters = parameters
-        switch handler {
-        case .immediate(let run): exchange.respond(run(request))
-        case .blocking(let run):
-            let reply = reply()
-            let compresses = server.configuration.compressesAnswers
-            let accepted = server.server.workers.submit { [request] in
-                var response = run(request)
-                if compresses { response.compress(for: request, with: GzipEncoder.init()) }
-                reply(response)
-            }
-            if !accepted {
-                exchange.respond(
-                    .problem(
-                        503, code: "busy", detail: "Too many requests wait; try again.",
-                        fields: ["retry-after": "1"]))
-            }
-        case .deferred(let run): run(request, reply())
-        }
-    }
-
-    /// An answer from any thread finds its way back by name: the connection itself never leaves.
-    private func reply() -> Router.Reply {
-        guard let registration else { return { _ in } }
-        let mailbox = server.loop.mailbox
-        let serial = http?.serial ?? 0
-        return { response in
-            mailbox.post { loop in
-                guard let server = loop.attachment as? LoopServer,
-                    let connection = server.connection(registration), let http = connection.http,
-                    http.serial == serial
-                else { return }
-                http.exchange?.respond(response)
-            }
-        }
-    }
-
-    func finish(_ exchange: Exchange, with response: HTTPResponse) {
-        guard phase == .answering, let http, exchange === http.exchange else { return }
-        http.exchange = nil
-        http.serial += 1
-        let asked = response.fields.lists("connection", token: "close")
-        let keepAlive = exchange.head.keepAlive && !asked && !closesAfterFlush && !server.isDraining
-        var response = response
-        if server.configuration.compressesAnswers, response.body.count <= Connection.compressedBytes
-        {
-            response.compress(for: exchange.request, with: server.gzip)
-        }
-        var bytes: [UInt8] = []
-        var fields = response.fields
-        fields.remove("connection")
-        // Who names a protocol to upgrade to lists that (RFC 9110 §7.8, §15.5.22).
-        if response.status == 426 { fields.append("connection", "upgrade") }
-        let sendsBody = ResponseWriter.write(
-            status: response.status, reason: HTTPResponse.reason(response.status), fields: fields,
-            bodyCount: response.body.count, keepAlive: keepAlive,
-            isHead: exchange.request.method == "HEAD", date: server.date(),
-            minorVersion: exchange.head.minorVersion, into: &bytes)
-        if sendsBody { bytes.append(contentsOf: response.body) }
-        phase = keepAlive ? .http : .draining
-        enqueue(bytes)
-        if keepAlive {
-            http.deadlineIsIdle = true
-            setDeadline(after: server.configuration.idleTimeout)
-            if !isParsing { consumeUnread() }
-            // What is in line already comes first, or a peer that never stops asking would be read ahead
-            // of what it is answered.
-            if unread.count <= Connection.pipelineBytes, !isStalled, !waitsForTurn {
-                watch(interest.union(.readable))
-            }
-        } else {
-            // Whatever was sent behind the last request is for nobody (RFC 9112 §9.6).
-            unread = []
-            closesAfterFlush = true
-        }
-    }
-
-    /// Answers what cannot be understood, then ends: where the next request begins is unknown.
-    private func refuse(_ response: HTTPResponse) {
-        var bytes: [UInt8] = []
-        let sendsBody = ResponseWriter.write(
-            status: response.status, reason: HTTPResponse.reason(response.status),
-            fields: response.fields, bodyCount: response.body.count, keepAlive: false,
-            isHead: requestLine?.method == "HEAD", date: server.date(), into: &bytes)
-        if sendsBody { bytes.append(contentsOf: response.body) }
-        enqueue(bytes)
-        unread = []
-        closesAfterFlush = true
+    /// The WebSocket has said its last: the rest of what waits is sent, and the peer waited for.
+    func webSocketEnded() {
         phase = .draining
-    }
-
-    // MARK: Handing over
-
-    func handOver(_ exchange: Exchange, toLoop index: Int) {
-        if isParsing {
-            // What came behind the request is in `unread` only when the parser has returned.
-            return afterParsing { $0.handOver($1, toLoop: index) }
-        }
-        let mailboxes = server.server.mailboxes
-        guard index < mailboxes.count, let detached = takeApart() else {
-            return finish(
-                exchange,
-                with: .problem(
-                    503, code: "busy", detail: "Try again.", fields: ["connection": "close"]))
-        }
-        let (request, head) = (exchange.request, exchange.head)
-        let admission = server.server.admission
-        let posted = mailboxes[index].post { loop in
-            guard let server = loop.attachment as? LoopServer,
-                let connection = server.adopt(counted: detached)
-            else { return admission.leave(detached.peer) }
-            connection.begin(Exchange(request: request, head: head, connection: connection))
-        }
-        if !posted { admission.leave(detached.peer) }
-    }
-
-    func handOver(
-        _ exchange: Exchange,
-        to give: @escaping @Sendable (DetachedConnection, @escaping Exchange.GiveBack) -> Void
-    ) {
-        if isParsing { return afterParsing { $0.handOver($1, to: give) } }
-        let (request, head) = (exchange.request, exchange.head)
-        guard let detached = takeApart() else {
-            exchange.isAnswered = true
-            return begin(
-                Exchange(request: request, head: head, connection: self, isReturned: true))
-        }
-        let (admission, mailbox) = (server.server.admission, server.loop.mailbox)
-        // Where TLS stays here, what leaves is one end of a socket pair. Out of descriptors for that,
-        // the connection is closed.
-        guard let plain = server.pump(detached), let descriptor = plain.take() else { return }
-        let (peer, unread) = (plain.peer, plain.unread)
-        let passed = DetachedConnection(
-            descriptor: descriptor, unread: head.bytes(body: request.body) + unread, peer: peer,
-            secure: nil)
-        give(passed) { descriptor in
-            let returned = DetachedConnection(
-                descriptor: descriptor, unread: unread, peer: peer, secure: nil)
-            guard admission.enter(peer) else { return }
-            let posted = mailbox.post { loop in
-                guard let server = loop.attachment as? LoopServer,
-                    let connection = server.adopt(counted: returned)
-                else { return admission.leave(peer) }
-                connection.begin(
-                    Exchange(
-                        request: request, head: head, connection: connection, isReturned: true))
-            }
-            if !posted { admission.leave(peer) }
-        }
-    }
-
-    /// Does something with the request under way once the parser has returned.
-    private func afterParsing(_ body: @escaping @Sendable (Connection, Exchange) -> Void) {
-        guard let registration else { return }
-        let serial = http?.serial
-        server.loop.mailbox.post { loop in
-            guard let server = loop.attachment as? LoopServer,
-                let connection = server.connection(registration), let http = connection.http,
-                http.serial == serial, let exchange = http.exchange
-            else { return }
-            body(connection, exchange)
-        }
+        closesAfterFlush = true
+        unread = []
+        setDeadline(after: server.configuration.closeTimeout)
     }
 
     /// Ends the connection here without closing it. It stays counted.
@@ -653,124 +409,16 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         guard phase == .answering, unsent == 0, let registration else { return nil }
         cancelTimer()
         server.loop.unregister(descriptor, registration)
-        server.forget(registration)
         giveBackHeld()
         self.registration = nil
         phase = .closed
-        http = nil
+        speech = .nothing
         defer {
             secure = nil
             unread = []
         }
         return DetachedConnection(
             descriptor: descriptor, unread: unread, peer: peer, secure: secure)
-    }
-
-    // MARK: WebSocket
-
-    func upgrade(
-        fields: HTTPFields, deflate: DeflateParameters?, delegate: any WebSocketDelegate
-    ) -> WebSocketChannel? {
-        guard phase == .answering else { return nil }
-        http = nil
-        var bytes: [UInt8] = []
-        ResponseWriter.write(
-            status: 101, reason: HTTPResponse.reason(101), fields: fields, bodyCount: nil,
-            keepAlive: true, isHead: false, date: "", into: &bytes)
-        phase = .webSocket
-        enqueue(bytes)
-        let channel = WebSocketChannel(
-            connection: self, delegate: delegate, limits: server.configuration.webSocket,
-            deflate: deflate)
-        self.channel = channel
-        if !isParsing, !unread.isEmpty {
-            // Frames sent ahead of our 101: parsed once the delegate knows its channel.
-            wait()
-        }
-        return channel
-    }
-
-    private func parseWebSocket(_ bytes: UnsafeMutableRawBufferPointer) -> Int? {
-        guard let channel else { return nil }
-        var window = channel.inflates ? min(bytes.count, Connection.inflatedBytes) : bytes.count
-        while true {
-            let part = UnsafeMutableRawBufferPointer(rebasing: bytes[..<window])
-            if let used = parseWebSocket(part, channel) { return used }
-            // A header at the window's end, or a message that is given where it lies, needs more of it.
-            guard window < bytes.count, phase == .webSocket else { return nil }
-            window = min(2 * window, bytes.count)
-        }
-    }
-
-    private func parseWebSocket(
-        _ bytes: UnsafeMutableRawBufferPointer, _ channel: WebSocketChannel
-    ) -> Int? {
-        do {
-            var writable = MutableSpan<UInt8>(_unsafeBytes: bytes)
-            let step = try channel.receiver.next(in: &writable)
-            let read = Span<UInt8>(_unsafeBytes: UnsafeRawBufferPointer(bytes))
-            switch step.event {
-            case .needMore: return step.consumed > 0 ? step.consumed : nil
-            case .text(.range(let range)):
-                channel.delegate?.received(text: read.extracting(range), on: channel)
-            case .text(.assembled(let message)):
-                channel.delegate?.received(text: message.span, on: channel)
-            case .binary(.range(let range)):
-                channel.delegate?.received(binary: read.extracting(range), on: channel)
-            case .binary(.assembled(let message)):
-                channel.delegate?.received(binary: message.span, on: channel)
-            case .ping(let range):
-                var frame: [UInt8] = []
-                FrameWriter.write(opcode: .pong, payload: read.extracting(range), into: &frame)
-                if !channel.isClosing { enqueue(frame) }
-            case .pong: break
-            case .close(let code, _):
-                peerClosed(channel, code: code)
-                return nil
-            }
-            return step.consumed
-        } catch {
-            closeWebSocket(code: error.closeCode, reason: "")
-            return nil
-        }
-    }
-
-    /// Queues our close frame and stops delivering (RFC 6455 §5.5.1).
-    func closeWebSocket(code: UInt16, reason: String) {
-        guard phase == .webSocket, let channel, !channel.isClosing else { return }
-        var frame: [UInt8] = []
-        FrameWriter.close(code: code, reason: reason, into: &frame)
-        enqueue(frame)
-        endWebSocket(channel, code: code)
-    }
-
-    private func peerClosed(_ channel: WebSocketChannel, code: UInt16?) {
-        if !channel.isClosing {
-            var frame: [UInt8] = []
-            if let code {
-                FrameWriter.close(code: code, reason: "", into: &frame)
-            } else {
-                let nothing: [UInt8] = []
-                FrameWriter.write(opcode: .close, payload: nothing.span, into: &frame)
-            }
-            enqueue(frame)
-        }
-        endWebSocket(channel, code: code)
-    }
-
-    private func endWebSocket(_ channel: WebSocketChannel, code: UInt16?) {
-        channel.isClosing = true
-        phase = .draining
-        closesAfterFlush = true
-        unread = []
-        setDeadline(after: server.configuration.closeTimeout)
-        tellClosed(channel, code: code)
-    }
-
-    private func tellClosed(_ channel: WebSocketChannel, code: UInt16?) {
-        let delegate = channel.delegate
-        channel.delegate = nil
-        delegate?.closed(channel, code: code)
     }
 
     // MARK: Sending
@@ -867,10 +515,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
                 }
             }
         }
-        if let channel, channel.wantsDrained, !channel.isClosing {
-            channel.wantsDrained = false
-            channel.delegate?.drained(channel)
-        }
+        channel?.drained()
         if closesAfterFlush, phase != .answering { beginDraining() }
     }
 
@@ -894,6 +539,13 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         setDeadline(after: server.configuration.closeTimeout)
     }
 
+    /// Reads on, where reading was stopped for the time of an answer. What is in line already comes
+    /// first, or a peer that never stops asking would be read ahead of what it is answered.
+    func readOn() {
+        guard unread.count <= Connection.pipelineBytes, !isStalled, !waitsForTurn else { return }
+        watch(interest.union(.readable))
+    }
+
     private func watch(_ wanted: Readiness) {
         guard wanted != interest, let registration else { return }
         interest = wanted
@@ -906,17 +558,16 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     func drain() {
         switch phase {
         case .opening: abort()
-        case .http
-        where http?.head == nil && http?.body.isEmpty == true && unread.isEmpty && unsent == 0:
-            // Who has just connected is about to ask: it is answered, and told that this was the last.
-            if http?.serial == 0 {
+        case .http where unread.isEmpty && http?.isBetweenRequests == true:
+            if unsent > 0 {
+                // Its answer is still leaving, with the promise of further ones: the end follows behind it.
+                closesAfterFlush = true
+            } else if http?.isNew == true {
+                // Who has just connected is about to ask: it is answered, and told that this was the last.
                 setDeadline(after: server.configuration.closeTimeout)
             } else {
                 abort()
             }
-        // Its answer is still leaving, with the promise of further ones: the end follows behind it.
-        case .http where http?.head == nil && http?.body.isEmpty == true && unread.isEmpty:
-            closesAfterFlush = true
         default: break
         }
     }
@@ -929,7 +580,6 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         phase = .closed
         cancelTimer()
         server.loop.unregister(descriptor, registration)
-        server.forget(registration)
         self.registration = nil
         // Who is cut off hears that it was us and not the network (RFC 8446 §6.1), if there is room.
         if let secure, secure.unsent == 0 { _ = secure.close(to: descriptor) }
@@ -939,62 +589,45 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         giveBackHeld()
         outbox.removeAll()
         unread = []
-        if let exchange = http?.exchange {
-            http?.exchange = nil
-            exchange.isAnswered = true
-            let onAbort = exchange.onAbort
-            exchange.onAbort = nil
-            onAbort?()
-        }
-        if let channel {
-            self.channel = nil
-            channel.connection = nil
-            if !channel.isClosing {
-                channel.isClosing = true
-                tellClosed(channel, code: nil)
-            }
+        let speech = speech
+        self.speech = .nothing
+        switch speech {
+        case .nothing: break
+        case .http(let conversation): conversation.connectionClosed()
+        case .webSocket(let channel): channel.connectionClosed()
         }
     }
 
     private func giveBackHeld() {
-        _ = server.hold(-held)
+        _ = server.hold(-Int(held))
         held = 0
     }
 
     // MARK: Time
 
-    /// Sets the one deadline of the connection. The timer in the wheel is left where it is when it
-    /// fires before the new deadline, and asks again then: most deadlines move without touching it.
-    private func setDeadline(after timeout: Duration?) {
+    /// Sets the one deadline of the connection; nil for none.
+    func setDeadline(after timeout: Duration?) {
         guard let timeout else {
             deadline = .distantFuture
             return
         }
         deadline = server.loop.now + timeout
-        if let timer {
-            if timer.at <= deadline { return }
-            server.loop.cancel(timer.id)
-        }
-        timer = (server.loop.schedule(self, at: deadline), deadline)
+        server.loop.arm(&timer, self, by: deadline)
     }
 
-    /// Takes the timer out of the wheel, which would keep a closed connection until it fires.
+    /// Takes the timer out of the wheel, which would keep a closed connection until it fires, and the
+    /// room of an open one that needs it no more.
     private func cancelTimer() {
         deadline = .distantFuture
-        if let timer { server.loop.cancel(timer.id) }
-        timer = nil
+        server.loop.cancel(timer)
     }
 
     func timerFired(now: Instant) {
-        timer = nil
         guard phase != .closed, deadline != .distantFuture else { return }
-        guard now >= deadline else {
-            timer = (server.loop.schedule(self, at: deadline), deadline)
-            return
-        }
+        guard now >= deadline else { return server.loop.arm(&timer, self, by: deadline) }
         deadline = .distantFuture
-        if phase == .http, http?.deadlineIsIdle == false, unsent == 0 {
-            refuse(
+        if phase == .http, http?.isInsideRequest == true, unsent == 0 {
+            http?.refuse(
                 .problem(
                     408, code: "request_timeout", detail: "The request did not arrive in time."))
         } else {

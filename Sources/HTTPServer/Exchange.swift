@@ -34,7 +34,7 @@ package final class Exchange {
         guard !isAnswered, let connection else { return }
         isAnswered = true
         onAbort = nil
-        connection.finish(self, with: response)
+        connection.http?.finish(self, with: response)
     }
 
     /// Answers and ends the connection, whatever the client wished.
@@ -76,7 +76,7 @@ package final class Exchange {
         guard !isAnswered, let connection else { return nil }
         isAnswered = true
         onAbort = nil
-        return connection.upgrade(fields: fields, deflate: deflate, delegate: delegate)
+        return connection.http?.upgrade(fields: fields, deflate: deflate, delegate: delegate)
     }
 
     /// Gives connection and request to another loop of the same server, where the request is offered
@@ -85,7 +85,7 @@ package final class Exchange {
         guard !isAnswered, let connection else { return }
         isAnswered = true
         onAbort = nil
-        connection.handOver(self, toLoop: index)
+        connection.http?.handOver(self, toLoop: index)
     }
 
     /// Takes the connection back when another process did not want it. From any thread, with the
@@ -103,6 +103,6 @@ package final class Exchange {
         guard !isAnswered, let connection else { return }
         isAnswered = true
         onAbort = nil
-        connection.handOver(self, to: give)
+        connection.http?.handOver(self, to: give)
     }
 }

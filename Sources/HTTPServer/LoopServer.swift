@@ -62,8 +62,6 @@ package final class LoopServer {
     private var heldBytes = 0
 
     private let listeners: [Listener]
-    /// Connections by the index of their registration.
-    private var connections: [UInt32: Connection] = [:]
     /// Connections served by other processes whose TLS stays here.
     private var pumps: [ObjectIdentifier: ConnectionPump] = [:]
     /// Connections with something to send at the end of this turn.
@@ -165,11 +163,7 @@ package final class LoopServer {
     package var configuration: ServerConfiguration { server.configuration }
 
     private func add(_ connection: Connection) {
-        guard let registration = connection.open() else {
-            server.admission.leave(connection.peer)
-            return
-        }
-        connections[registration.index] = connection
+        if !connection.open() { server.admission.leave(connection.peer) }
     }
 
     /// Whether one more step of a handshake fits into this turn; counts it.
@@ -184,9 +178,7 @@ package final class LoopServer {
     func adopt(counted detached: DetachedConnection) -> Connection? {
         guard let descriptor = detached.take() else { return nil }
         let connection = Connection(server: self, descriptor: descriptor, continuing: detached)
-        guard let registration = connection.open() else { return nil }
-        connections[registration.index] = connection
-        return connection
+        return connection.open() ? connection : nil
     }
 
     /// Keeps the TLS of a connection taken apart, and gives what can leave the process in its place.
@@ -220,16 +212,23 @@ package final class LoopServer {
 
     func forget(_ pump: ConnectionPump) { pumps[ObjectIdentifier(pump)] = nil }
 
-    func forget(_ registration: Registration) {
-        connections[registration.index] = nil
-    }
-
     /// The connection registered under a name, if it still is.
     func connection(_ registration: Registration) -> Connection? {
         loop.handler(registration) as? Connection
     }
 
     // MARK: What is kept of messages under way
+
+    private var spareCodec: MessageCodec?
+
+    /// A codec for a channel that begins to read a message.
+    func lendCodec() -> MessageCodec {
+        defer { spareCodec = nil }
+        return spareCodec ?? MessageCodec(limits: configuration.webSocket)
+    }
+
+    /// Takes a codec back whose message is done with.
+    func takeBack(_ codec: MessageCodec) { spareCodec = codec }
 
     /// Counts bytes that are kept of a message which is not whole yet, or, negative, no more.
     /// - Returns: false when all peers together have more kept than the loop has room for. The bytes are
@@ -339,15 +338,16 @@ package final class LoopServer {
             _ = clinux_close(listener.descriptor)
         }
         streams?.drain()
-        for connection in connections.values { connection.drain() }
+        for connection in connections { connection.drain() }
     }
 
-    var connectionCount: Int { connections.count }
+    /// The connections of this loop, which holds them.
+    private var connections: [Connection] { loop.handlers.compactMap { $0 as? Connection } }
 
     func end() {
         drain()
         streams?.end()
-        for connection in connections.values { connection.abort() }
+        for connection in connections { connection.abort() }
         for pump in pumps.values { pump.end() }
         share.removeAll()
         streams = nil

@@ -38,8 +38,126 @@ package final class SharedBytes: Sendable {
 }
 
 /// What a connection has yet to send, in order: its own bytes and references into shared ones.
-/// Holds no memory while empty, which is nearly always.
-struct Outbox {
+///
+///     empty ──own bytes──► own ──more of either kind, or the kernel takes a part──► queue
+///       ▲                   │                                                        │
+///       └──── all sent ─────┴────────────────────────── all sent ────────────────────┘
+///
+/// One pointer wide, and empty nearly always. An answer, which is one piece and goes in one send, is
+/// kept as the bytes it came in.
+struct Outbox: ~Copyable {
+    enum Progress {
+        /// Everything is with the kernel.
+        case empty
+        /// The socket's buffer is full.
+        case blocked
+        /// The connection is beyond use: reset, or closed by the peer.
+        case failed
+    }
+
+    private enum Content {
+        case empty
+        case own([UInt8])
+        case queue(OutboxQueue)
+    }
+
+    private var content = Content.empty
+
+    var isEmpty: Bool {
+        if case .empty = content { true } else { false }
+    }
+
+    /// Bytes waiting, for the slow-consumer bound.
+    var count: Int {
+        switch content {
+        case .empty: 0
+        case .own(let bytes): bytes.count
+        case .queue(let queue): queue.count
+        }
+    }
+
+    mutating func append(own bytes: [UInt8]) {
+        guard !bytes.isEmpty else { return }
+        switch content {
+        case .empty: content = .own(bytes)
+        case .own(var waiting):
+            // Not held twice, or it would be copied.
+            content = .empty
+            waiting.append(contentsOf: bytes)
+            content = .own(waiting)
+        case .queue(let queue): queue.append(own: bytes)
+        }
+    }
+
+    mutating func append(shared: SharedBytes, _ range: Range<Int>) {
+        guard !range.isEmpty else { return }
+        queue().append(shared: shared, range)
+    }
+
+    /// Puts back what was to go before everything else and of which the kernel has taken only a part.
+    /// Nothing of what waits has been sent since.
+    mutating func prepend(shared: SharedBytes, _ range: Range<Int>) {
+        queue().prepend(shared: shared, range)
+    }
+
+    /// Hands as much as it can to the kernel: one system call where it fits.
+    /// - Parameter scratch: where several segments are gathered; copying up to its size costs less
+    ///   than `writev` on the kernels measured.
+    mutating func flush(to descriptor: Int32, scratch: UnsafeMutableRawBufferPointer) -> Progress {
+        switch content {
+        case .empty: return .empty
+        case .own(let bytes):
+            let sent = bytes.withUnsafeBytes {
+                clinux_send(descriptor, $0.baseAddress, $0.count)
+            }
+            if sent == bytes.count {
+                content = .empty
+                return .empty
+            }
+            guard sent >= 0 || sent == -Int(EAGAIN) else { return .failed }
+            queue().drop(max(0, sent))
+            return .blocked
+        case .queue(let queue):
+            let progress = queue.flush(to: descriptor, scratch: scratch)
+            if progress == .empty { content = .empty }
+            return progress
+        }
+    }
+
+    /// Encrypts and sends as much as the kernel takes: a write's worth of plaintext at a time, straight
+    /// from where it lies when one segment fills it, so that what is shared is not copied first.
+    mutating func flush(
+        through secure: SecureTransport, to descriptor: Int32,
+        scratch: UnsafeMutableRawBufferPointer
+    ) -> Progress {
+        if secure.unsent > 0 {
+            let progress = secure.push(to: descriptor)
+            guard progress == .empty else { return progress }
+        }
+        if isEmpty { return .empty }
+        let queue = queue()
+        let progress = queue.flush(through: secure, to: descriptor, scratch: scratch)
+        if queue.count == 0 { content = .empty }
+        return progress
+    }
+
+    /// Forgets everything that waits.
+    mutating func removeAll() { content = .empty }
+
+    private mutating func queue() -> OutboxQueue {
+        let queue: OutboxQueue
+        switch content {
+        case .queue(let known): return known
+        case .empty: queue = OutboxQueue([])
+        case .own(let bytes): queue = OutboxQueue(bytes)
+        }
+        content = .queue(queue)
+        return queue
+    }
+}
+
+/// An outbox of several pieces, or of one that is half sent.
+private final class OutboxQueue {
     private enum Segment {
         case own([UInt8])
         case shared(SharedBytes, Range<Int>)
@@ -65,50 +183,38 @@ struct Outbox {
         }
     }
 
-    enum Progress {
-        /// Everything is with the kernel.
-        case empty
-        /// The socket's buffer is full.
-        case blocked
-        /// The connection is beyond use: reset, or closed by the peer.
-        case failed
-    }
-
     /// Full segments, the first of them sent up to `sent`.
     private var segments = Deque<Segment>()
     /// Own bytes not yet made a segment: small writes of one turn grow together here.
-    private var tail: [UInt8] = []
+    private var tail: [UInt8]
     private var sent = 0
-    /// Bytes waiting, for the slow-consumer bound.
-    private(set) var count = 0
+    private(set) var count: Int
 
-    var isEmpty: Bool { count == 0 }
+    init(_ own: [UInt8]) {
+        tail = own
+        count = own.count
+    }
 
-    mutating func append(own bytes: [UInt8]) {
-        guard !bytes.isEmpty else { return }
+    func append(own bytes: [UInt8]) {
         if tail.isEmpty { tail = bytes } else { tail.append(contentsOf: bytes) }
         count += bytes.count
     }
 
-    mutating func append(shared: SharedBytes, _ range: Range<Int>) {
-        guard !range.isEmpty else { return }
+    func append(shared: SharedBytes, _ range: Range<Int>) {
         seal()
         segments.append(.shared(shared, range))
         count += range.count
     }
 
-    /// Puts back what was to go before everything else and of which the kernel has taken only a part.
-    /// Nothing of what waits has been sent since.
-    mutating func prepend(shared: SharedBytes, _ range: Range<Int>) {
+    func prepend(shared: SharedBytes, _ range: Range<Int>) {
         precondition(sent == 0)
         segments.prepend(.shared(shared, range))
         count += range.count
     }
 
-    /// Hands as much as it can to the kernel: one system call where it fits.
-    /// - Parameter scratch: where several segments are gathered; copying up to its size costs less
-    ///   than `writev` on the kernels measured.
-    mutating func flush(to descriptor: Int32, scratch: UnsafeMutableRawBufferPointer) -> Progress {
+    func flush(
+        to descriptor: Int32, scratch: UnsafeMutableRawBufferPointer
+    ) -> Outbox.Progress {
         seal()
         while let first = segments.first {
             let offered: Int
@@ -129,20 +235,14 @@ struct Outbox {
         return .empty
     }
 
-    /// Encrypts and sends as much as the kernel takes: a write's worth of plaintext at a time, straight
-    /// from where it lies when one segment fills it, so that what is shared is not copied first.
-    mutating func flush(
+    func flush(
         through secure: SecureTransport, to descriptor: Int32,
         scratch: UnsafeMutableRawBufferPointer
-    ) -> Progress {
+    ) -> Outbox.Progress {
         seal()
-        if secure.unsent > 0 {
-            let progress = secure.push(to: descriptor)
-            guard progress == .empty else { return progress }
-        }
         while let first = segments.first {
             let offered: Int
-            let progress: Progress
+            let progress: Outbox.Progress
             if segments.count == 1 || first.count - sent >= scratch.count {
                 offered = min(first.count - sent, scratch.count)
                 progress = first.withBytes(from: sent) {
@@ -161,12 +261,7 @@ struct Outbox {
         return .empty
     }
 
-    /// Forgets everything that waits.
-    mutating func removeAll() {
-        self = Outbox()
-    }
-
-    private mutating func seal() {
+    private func seal() {
         guard !tail.isEmpty else { return }
         segments.append(.own(tail))
         tail = []
@@ -186,7 +281,9 @@ struct Outbox {
         return filled
     }
 
-    private mutating func drop(_ bytes: Int) {
+    /// Forgets what has been sent, from the front.
+    func drop(_ bytes: Int) {
+        seal()
         count -= bytes
         var left = bytes
         while left > 0, let first = segments.first {
@@ -199,6 +296,5 @@ struct Outbox {
             sent = 0
             segments.removeFirst()
         }
-        if segments.isEmpty { segments = Deque() }
     }
 }

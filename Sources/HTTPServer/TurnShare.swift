@@ -54,9 +54,9 @@ struct Ration {
     /// No debt is longer: five seconds of silence and all is forgotten.
     private static let longest: Int64 = 100_000_000
 
-    private var debt: Int32 = 0
     /// Nanoseconds of the last read; before the first one, `never`.
     private var at: Int64 = never
+    private var debt: Int32 = 0
     private static let never = Int64.min
 
     /// Where the peer has to wait, if it has to.

@@ -12,44 +12,40 @@ package protocol WebSocketDelegate: AnyObject {
     func drained(_ channel: WebSocketChannel)
 }
 
-/// A WebSocket on an event loop: what a delegate sends through.
+/// A WebSocket on an event loop: what a delegate sends through, and what the connection is while it
+/// speaks no HTTP any more. How it reads is in `WebSocketChannel+Reading`.
 package final class WebSocketChannel {
     /// Nil once it has ended. Not weak: each delivery reads it.
     var connection: Connection?
     /// Told of what arrives; nil once `closed` has been called, or to hear no more.
     package var delegate: (any WebSocketDelegate)?
-    var receiver: MessageReceiver
-    /// What was agreed on compression; nil for none.
-    private let deflate: DeflateParameters?
-    /// For a context of the connection's own. Made at the first message: a window costs more than all
-    /// else about a connection.
-    private lazy var deflater = deflate.map { MessageDeflater(parameters: $0, role: .server) }
-    /// Whether what arrives may be compressed.
-    var inflates: Bool { deflate != nil }
-    /// Whether messages compressed for nobody in particular (`deflated`) may be sent here.
-    package let takesDeflated: Bool
+    /// Nil between messages, unless they are compressed.
+    var codec: MessageCodec?
     /// Set when our close frame has been queued or the peer's has arrived.
     var isClosing = false
     /// Whether the delegate waits to hear that the queue is empty.
-    var wantsDrained = false
+    private var wantsDrained = false
 
     init(
-        connection: Connection, delegate: any WebSocketDelegate, limits: WebSocketLimits,
-        deflate: DeflateParameters?
+        connection: Connection, delegate: any WebSocketDelegate, deflate: DeflateParameters?
     ) {
         self.connection = connection
         self.delegate = delegate
-        self.deflate = deflate
-        takesDeflated =
-            deflate.map { $0.serverNoContextTakeover && $0.serverMaxWindowBits == 15 } ?? false
-        receiver = MessageReceiver(role: .server, limits: limits, deflate: deflate)
+        codec = deflate.map {
+            MessageCodec(limits: connection.server.configuration.webSocket, deflate: $0)
+        }
     }
 
     /// Whether messages may still be sent.
     package var isOpen: Bool { !isClosing && connection != nil }
 
+    /// Whether messages compressed for nobody in particular (`deflated`) may be sent here.
+    package var takesDeflated: Bool { codec?.takesDeflated ?? false }
+
     /// Bytes that wait because the socket is full: the slow-consumer measure.
     package var queuedBytes: Int { connection?.unsent ?? 0 }
+
+    // MARK: Sending
 
     /// Queues one text message, compressed where that was agreed; sent at the end of the loop's turn.
     package func send(text: Span<UInt8>) { send(.text, text) }
@@ -67,7 +63,7 @@ package final class WebSocketChannel {
             } else {
                 FrameWriter.write(opcode: opcode, payload: payload, into: &frame)
             }
-        } else if let deflater {
+        } else if let deflater = codec?.deflater {
             var compressed: [UInt8] = []
             deflater.compress(payload, into: &compressed)
             FrameWriter.write(
@@ -118,12 +114,52 @@ package final class WebSocketChannel {
         connection?.markDirty()
     }
 
+    /// Everything queued is with the kernel.
+    func drained() {
+        guard wantsDrained, !isClosing else { return }
+        wantsDrained = false
+        delegate?.drained(self)
+    }
+
+    // MARK: Ending
+
     /// Starts the close handshake (RFC 6455 §7.1.2) and tells the delegate. The peer gets
     /// `closeTimeout` to answer.
     package func close(code: UInt16, reason: String = "") {
-        connection?.closeWebSocket(code: code, reason: reason)
+        guard isOpen, let connection else { return }
+        var frame: [UInt8] = []
+        FrameWriter.close(code: code, reason: reason, into: &frame)
+        connection.enqueue(frame)
+        end(connection, code: code)
     }
 
     /// Drops the connection without a word.
     package func abort() { connection?.abort() }
+
+    /// Goes without what has come of a message under way, and ends.
+    func refuseMore() {
+        close(code: 1013)
+        codec = nil
+    }
+
+    /// A close frame is queued: nothing more is delivered (RFC 6455 §5.5.1).
+    func end(_ connection: Connection, code: UInt16?) {
+        isClosing = true
+        connection.webSocketEnded()
+        tellClosed(code: code)
+    }
+
+    /// The connection is gone.
+    func connectionClosed() {
+        connection = nil
+        guard !isClosing else { return }
+        isClosing = true
+        tellClosed(code: nil)
+    }
+
+    private func tellClosed(code: UInt16?) {
+        let delegate = delegate
+        self.delegate = nil
+        delegate?.closed(self, code: code)
+    }
 }

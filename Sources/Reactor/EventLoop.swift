@@ -148,6 +148,9 @@ package final class EventLoop {
         return slots[index].handler
     }
 
+    /// All handlers registered now, in no order that means anything.
+    package var handlers: [any DescriptorHandler] { slots.compactMap(\.handler) }
+
     private func release(_ registration: Registration) {
         let index = Int(registration.index)
         precondition(slots[index].generation == registration.generation)
@@ -160,6 +163,13 @@ package final class EventLoop {
     /// The wheel holds the target until then.
     package func schedule(_ target: any TimerTarget, at deadline: Instant) -> TimerID {
         wheel.schedule(target, at: deadline)
+    }
+
+    /// Sees to it that `target` is called at the first turn not before `deadline`, by the one timer it
+    /// has, or earlier: then it asks again.
+    /// - Parameter timer: the target's timer; stale or `none` where it has none.
+    package func arm(_ timer: inout TimerID, _ target: any TimerTarget, by deadline: Instant) {
+        wheel.arm(&timer, target, by: deadline)
     }
 
     /// Forgets a timer; harmless when it has fired.

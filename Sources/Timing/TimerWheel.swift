@@ -5,6 +5,9 @@
 package struct TimerID: Hashable, Sendable {
     let index: UInt32
     let generation: UInt32
+
+    /// No timer: as stale as one that has fired.
+    package static let none = TimerID(index: .max, generation: 0)
 }
 
 /// Many coarse timers for one thread: a hashed wheel of 512 slots. Scheduling and cancelling are
@@ -47,11 +50,16 @@ package struct TimerWheel<Payload> {
         current = now.nanoseconds / tickLength
     }
 
-    /// Arranges for `payload` to be handed out by `advance` at the first tick not before `deadline`.
-    package mutating func schedule(_ payload: Payload, at deadline: Instant) -> TimerID {
+    /// The first tick not before `deadline` that has not fired.
+    private func tick(of deadline: Instant) -> Int64 {
         let due =
             deadline.nanoseconds / tickLength + (deadline.nanoseconds % tickLength > 0 ? 1 : 0)
-        let tick = max(due, current + 1)
+        return max(due, current + 1)
+    }
+
+    /// Arranges for `payload` to be handed out by `advance` at the first tick not before `deadline`.
+    package mutating func schedule(_ payload: Payload, at deadline: Instant) -> TimerID {
+        let tick = tick(of: deadline)
         let index: UInt32
         if free != Self.none {
             index = free
@@ -74,13 +82,27 @@ package struct TimerWheel<Payload> {
         return TimerID(index: index, generation: nodes[Int(index)].generation)
     }
 
+    /// Sees to it that the one timer of `payload` fires at `deadline` at the latest. One that fires
+    /// earlier stays where it is, for its owner to ask again then: most deadlines move on and on, and so
+    /// cost nothing.
+    /// - Parameter id: the timer it has, or had; the one it has now.
+    package mutating func arm(_ id: inout TimerID, _ payload: Payload, by deadline: Instant) {
+        if isWaiting(id) {
+            if nodes[Int(id.index)].tick <= tick(of: deadline) { return }
+            unlink(id.index)
+        }
+        id = schedule(payload, at: deadline)
+    }
+
     /// Forgets a timer. Nothing happens when it has fired or was cancelled before.
     package mutating func cancel(_ id: TimerID) {
+        if isWaiting(id) { unlink(id.index) }
+    }
+
+    private func isWaiting(_ id: TimerID) -> Bool {
         let index = Int(id.index)
-        guard index < nodes.count, nodes[index].generation == id.generation,
-            nodes[index].payload != nil
-        else { return }
-        unlink(id.index)
+        return index < nodes.count && nodes[index].generation == id.generation
+            && nodes[index].payload != nil
     }
 
     /// Moves on to `now` and hands out every timer that has come due, a tick at a time in order. A
