@@ -260,7 +260,7 @@ let package = Package(
             "Gateway",
             [
                 "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
-                "EngineIOServer", "SocketIO", "ChatCore",
+                "EngineIOServer", "SocketIO", "SocketIOServer", "ChatCore",
                 "Store", "Bus", "JWT", "Crypto", "Metrics", "Reactor", "ServiceRuntime",
             ]),
         tests(

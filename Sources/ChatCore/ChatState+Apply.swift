@@ -94,7 +94,7 @@ extension ChatState {
             role: isOwner ? .owner : .member, readMark: roomSeq,
             position: rooms[Int(room)].order.count)
         rooms[Int(room)].order.append(user)
-        users[Int(user)].rooms.append(room)
+        users[Int(user)].enter(room, at: users[Int(user)].rooms.count)
         markChanged(member: user, in: room)
     }
 
@@ -106,7 +106,7 @@ extension ChatState {
         // The last one takes the empty place: O(1) in a room of a hundred thousand.
         let last = rooms[Int(room)].order.removeLast()
         if last != user {
-            rooms[Int(room)].order[member.position] = last
+            rooms[Int(room)].order[Int(member.position)] = last
             rooms[Int(room)].members[last]?.position = member.position
         }
     }

@@ -111,6 +111,6 @@ extension ChatState {
         rooms[Int(room)].order.append(user)
         // The lobby stays first whatever order the records come in.
         let place = record.room == .lobby ? 0 : users[Int(user)].rooms.count
-        users[Int(user)].rooms.insert(room, at: place)
+        users[Int(user)].enter(room, at: place)
     }
 }

@@ -19,12 +19,19 @@ package struct ChatState: Sendable {
     /// messages, so `unread` may then be too high, never too low.
     package static let maxOthers = 4096
 
+    /// 14 bytes: each user is one in the lobby at least.
     struct Member {
-        var role: MemberRole
         var readMark: Int64
         /// Where the member stands in `Room.order`.
-        var position: Int
+        var position: Int32
+        var role: MemberRole
         var isChanged = false
+
+        init(role: MemberRole, readMark: Int64, position: Int) {
+            self.readMark = readMark
+            self.position = Int32(position)
+            self.role = role
+        }
     }
 
     struct Room {
@@ -49,6 +56,17 @@ package struct ChatState: Sendable {
         var name: String
         /// Rooms by joining; the lobby is first.
         var rooms: [Int32] = []
+
+        /// The rooms of who has entered none but the first: most people, who so share one list.
+        private static let onlyLobby: [Int32] = [0]
+
+        mutating func enter(_ room: Int32, at place: Int) {
+            if rooms.isEmpty, room == 0 {
+                rooms = KnownUser.onlyLobby
+            } else {
+                rooms.insert(room, at: place)
+            }
+        }
     }
 
     struct MemberKey: Hashable {

@@ -98,6 +98,9 @@ package struct PresenceState: Sendable {
         var arriving: (version: Int64, users: Set<UserID>)?
     }
 
+    /// What a user takes of the table.
+    static var bytesPerUser: Int { MemoryLayout<(key: UserID, value: Person)>.stride }
+
     private let grace: Duration
     private var people: [UserID: Person] = [:]
     private var remotes: [String: Remote] = [:]
@@ -150,11 +153,17 @@ package struct PresenceState: Sendable {
         claims(user, named: person.name) { $0.choice = Choice(at: at, status: status) }
     }
 
-    /// What has changed in this instance's users since the last call; a number is used up if that is
-    /// anything.
-    package mutating func takeUntold() -> [PresenceClaim] {
+    /// What has changed in this instance's users and has not been taken, of at most `limit` users; a
+    /// number is used up if that is anything.
+    package mutating func takeUntold(limit: Int = .max) -> [PresenceClaim] {
         var changes: [PresenceClaim] = []
-        for (user, told) in untold {
+        let taken = Array(untold.prefix(limit))
+        if taken.count == untold.count {
+            untold.removeAll(keepingCapacity: untold.count <= PresenceState.keptEntries)
+        } else {
+            for (user, _) in taken { untold[user] = nil }
+        }
+        for (user, told) in taken {
             guard let person = people[user] else { continue }
             let claim = person.claim(of: user)
             guard claim != told else { continue }
@@ -163,7 +172,6 @@ package struct PresenceState: Sendable {
                     ?? PresenceClaim(
                         user: User(id: user, name: person.name), status: .offline))
         }
-        untold.removeAll(keepingCapacity: untold.count <= PresenceState.keptEntries)
         for claim in changes where claim.status == .offline { forget(claim.user.id) }
         if !changes.isEmpty { version += 1 }
         return changes

@@ -77,16 +77,17 @@ struct SupportProfile {
 
     /// What the client came with. A query parameter that is there twice is a list.
     private func handshake(of socket: Socket, _ table: EventTable) -> JSONValue {
+        let request = socket.handshake
+        let text = request?.query ?? ""
         var query = JSONObject()
-        for (name, value) in FormURLEncoded.pairs(socket.query) {
+        for (name, value) in FormURLEncoded.pairs(text) {
             switch query[name] {
             case nil: query[name] = .string(value)
             case .array(let values)?: query[name] = .array(values + [.string(value)])
             case let first?: query[name] = [first, .string(value)]
             }
         }
-        let request = socket.handshake
-        let url = (request?.path ?? "") + (socket.query.isEmpty ? "" : "?\(socket.query)")
+        let url = (request?.path ?? "") + (text.isEmpty ? "" : "?\(text)")
         return [
             "query": .object(query), "auth": table.auth ?? [:],
             "headers": .headers(request?.fields ?? [:]), "address": .string(socket.address),

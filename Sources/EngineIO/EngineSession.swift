@@ -62,12 +62,12 @@ package struct EngineSession: Sendable {
         case awaitingPong(deadline: Instant)
     }
 
-    package private(set) var transport: Transport
     private var probe = Probe.none
     private var heartbeat: Heartbeat
     private let pingInterval: Length
     private let pingTimeout: Length
     private let upgradeTimeout: Length
+    package private(set) var transport: Transport
 
     /// A length of time in a quarter of a `Duration`'s room: sessions are many.
     private struct Length: Sendable {

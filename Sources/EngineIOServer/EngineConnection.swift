@@ -23,32 +23,42 @@ package protocol EngineDelegate: AnyObject {
 /// One Engine.IO session on its loop: performs what `EngineSession` says on the transport that is
 /// current, and moves what waits from polling to WebSocket when the client upgrades.
 package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker {
-    /// The session's id: a secret, as whoever knows it is the client.
-    package let id: String
+    /// With its loop, the session's id: a secret, as whoever knows it is the client.
+    let key: SessionKey
     /// The client's address.
     package let address: String
-    /// The query of the request that opened the session.
-    package let query: String
-    /// The POST whose packets the delegate is being given; nil at all other times.
-    package var upload: HTTPRequest? { posting?.exchange.request }
     private unowned let server: EngineServer
     private var engine: EngineSession
+    /// Whether the official JavaScript client opened the session, told from the request: it writes
+    /// `EIO` before `transport` in its query; python-engineio writes it behind, always.
+    package let isOfficialClient: Bool
+    private(set) var isClosed = false
+    private var timer = TimerID.none
     package var delegate: (any EngineDelegate)?
-
     /// The WebSocket that carries the session, once there is one.
     private var channel: WebSocketChannel?
-    private var probe: WebSocketChannel?
-    /// The poll that waits for something to send.
-    private var poll: Exchange?
-    /// The POST whose packets are being read, over several turns where there are many.
-    private var posting: Posting?
-    /// Packets that wait for a poll, in order.
-    private var queue = PollQueue()
-    private(set) var isClosed = false
-    private var isQueued = false
-    /// Whether the delegate waits for a poll to take the queue.
-    private var wantsDrained = false
-    private var timer: (id: TimerID, at: Instant)?
+    /// What takes the place of that until then; nil for who begins with a WebSocket.
+    private var polling: Polling?
+
+    /// What a session needs while it is polled: most are not, or not for long.
+    private final class Polling {
+        /// The WebSocket that asks to take over.
+        var probe: WebSocketChannel?
+        /// The poll that waits for something to send.
+        var poll: Exchange?
+        /// The POST whose packets are being read, over several turns where there are many.
+        var posting: Posting?
+        /// Packets that wait for a poll, in order.
+        var queue = PollQueue()
+        var isQueued = false
+        /// Whether the delegate waits for a poll to take the queue.
+        var wantsDrained = false
+
+        func takePoll() -> Exchange? {
+            defer { poll = nil }
+            return poll
+        }
+    }
 
     private final class Posting {
         let exchange: Exchange
@@ -56,19 +66,23 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
         init(_ exchange: Exchange) { self.exchange = exchange }
     }
 
+    /// The POST whose packets the delegate is being given; nil at all other times.
+    package var upload: HTTPRequest? { polling?.posting?.exchange.request }
+
     /// When the delegate wants to be called; the earlier of this and the heartbeat's is scheduled.
     package var deadline = Instant.distantFuture {
         didSet { if deadline < oldValue { reschedule() } }
     }
 
     init(
-        id: String, server: EngineServer, transport: Transport, request: HTTPRequest,
+        key: SessionKey, server: EngineServer, transport: Transport, request: HTTPRequest,
         firstPing: Duration
     ) {
-        self.id = id
+        self.key = key
         self.server = server
         address = request.address
-        query = server.interned(request.query)
+        isOfficialClient = EngineConnection.isOfficial(query: request.query)
+        polling = transport == .polling ? Polling() : nil
         engine = EngineSession(
             transport: transport, configuration: server.configuration.engine,
             now: server.loop.now, firstPing: firstPing)
@@ -78,9 +92,7 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     /// session.
     private static let packetsPerPoll = 16
 
-    /// Whether the official JavaScript client opened the session, told from the request: it writes
-    /// `EIO` before `transport` in its query; python-engineio writes it behind, always.
-    package var isOfficialClient: Bool {
+    private static func isOfficial(query: String) -> Bool {
         for pair in query.utf8.split(separator: UInt8(ascii: "&")) {
             if pair.starts(with: "EIO=".utf8) { return true }
             if pair.starts(with: "transport=".utf8) { return false }
@@ -92,12 +104,13 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     package var transport: Transport { engine.transport }
 
     /// Bytes that wait for a slow client.
-    package var queuedBytes: Int { channel?.queuedBytes ?? queue.count }
+    package var queuedBytes: Int { channel?.queuedBytes ?? polling?.queue.count ?? 0 }
 
     /// Whether the transport would take more at once: nothing waits, and on polling a poll does.
     package var isWritable: Bool {
         guard !isClosed else { return false }
-        return channel.map { $0.queuedBytes == 0 } ?? (poll != nil && queue.isEmpty)
+        if let channel { return channel.queuedBytes == 0 }
+        return polling.map { $0.poll != nil && $0.queue.isEmpty } ?? false
     }
 
     /// Whether the client takes frames whose payload `deflated` made.
@@ -127,7 +140,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     private func openPacket(upgrades: [Transport]) -> [UInt8] {
         var packet: [UInt8] = []
         EngineOpen.write(
-            sid: id, upgrades: upgrades, configuration: server.configuration.engine, into: &packet)
+            sid: server.id(of: self), upgrades: upgrades,
+            configuration: server.configuration.engine, into: &packet)
         return packet
     }
 
@@ -148,7 +162,7 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
         if let channel {
             channel.send(binary: payload.span)
         } else {
-            queue.append(binary: payload)
+            polling?.queue.append(binary: payload)
             becomeReady()
         }
     }
@@ -186,13 +200,14 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     }
 
     private func poll(_ batch: FrameBatch, from message: Int) {
+        guard let polling else { return }
         batch.frames.withBytes { bytes in
             for packet in batch.packets(from: message) {
                 let payload = bytes.extracting(packet.payload)
                 if packet.isBinary {
-                    queue.append(binary: payload)
+                    polling.queue.append(binary: payload)
                 } else {
-                    queue.append(text: payload)
+                    polling.queue.append(text: payload)
                 }
             }
         }
@@ -203,12 +218,10 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     package func tellWhenDrained() {
         guard !isClosed else { return }
         if let channel { return channel.tellWhenDrained() }
-        wantsDrained = true
+        guard let polling else { return }
+        polling.wantsDrained = true
         // No poll will come to take what is not there.
-        if queue.isEmpty, !isQueued {
-            isQueued = true
-            server.markReady(self)
-        }
+        if polling.queue.isEmpty { markReady(polling) }
     }
 
     /// Sends one whole packet, type included.
@@ -217,27 +230,31 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
         if let channel {
             channel.send(text: packet.span)
         } else {
-            queue.append(text: packet)
+            polling?.queue.append(text: packet)
             becomeReady()
         }
     }
 
     private func becomeReady() {
-        guard !isQueued, poll != nil else { return }
-        isQueued = true
+        if let polling, polling.poll != nil { markReady(polling) }
+    }
+
+    private func markReady(_ polling: Polling) {
+        guard !polling.isQueued else { return }
+        polling.isQueued = true
         server.markReady(self)
     }
 
     /// Answers the waiting poll with what has gathered, at the end of the loop's turn.
     func flushPoll() {
-        isQueued = false
-        if let poll, !queue.isEmpty {
-            self.poll = nil
+        guard let polling else { return }
+        polling.isQueued = false
+        if !polling.queue.isEmpty, let poll = polling.takePoll() {
             let packets = isOfficialClient ? Int.max : EngineConnection.packetsPerPoll
-            poll.respond(server.payload(queue.take(atMost: packets), for: poll.request))
+            poll.respond(server.payload(polling.queue.take(atMost: packets), for: poll.request))
         }
-        if wantsDrained, queue.isEmpty {
-            wantsDrained = false
+        if polling.wantsDrained, polling.queue.isEmpty {
+            polling.wantsDrained = false
             delegate?.drained()
         }
     }
@@ -245,25 +262,25 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     // MARK: Polling
 
     func get(_ exchange: Exchange) {
-        guard poll == nil else {
+        guard let polling, polling.poll == nil else {
             exchange.respond(server.refusal(.badRequest, for: exchange.request))
             return close(.protocolError)
         }
-        if engine.releasesPolls, queue.isEmpty {
+        if engine.releasesPolls, polling.queue.isEmpty {
             return exchange.respond(
                 server.payload([EnginePacketType.noop.rawValue], for: exchange.request))
         }
-        poll = exchange
+        polling.poll = exchange
         exchange.onAbort = { [weak self] in
-            self?.poll = nil
+            self?.polling?.poll = nil
             self?.close(.closedByPeer)
         }
-        if !queue.isEmpty { flushPoll() }
+        if !polling.queue.isEmpty { flushPoll() }
     }
 
     func post(_ exchange: Exchange) {
         let request = exchange.request
-        guard posting == nil else {
+        guard let polling, polling.posting == nil else {
             exchange.respond(server.refusal(.badRequest, for: request))
             return close(.protocolError)
         }
@@ -279,14 +296,14 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
             exchange.respond(server.refusal(.badRequest, for: request))
             return close(.protocolError)
         }
-        posting = Posting(exchange)
+        polling.posting = Posting(exchange)
         takeTurn()
     }
 
     /// Reads packets of the POST under way. A body may hold half a million: they take the turns of a
     /// flood of frames.
     package func takeTurn() {
-        guard let posting else { return }
+        guard let polling, let posting = polling.posting else { return }
         let request = posting.exchange.request
         var slice = WorkSlice()
         do {
@@ -304,11 +321,12 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
                 }
             }
         } catch {
-            self.posting = nil
+            polling.posting = nil
             posting.exchange.respond(server.refusal(.badRequest, for: request))
             return close(.protocolError)
         }
-        self.posting = nil
+        polling.posting = nil
+        if channel != nil { self.polling = nil }
         var response = HTTPResponse(
             status: 200, fields: server.crossOrigin(request), body: Array("ok".utf8))
         response.fields.set("content-type", "text/html")
@@ -320,16 +338,16 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
 
     /// A WebSocket opened with our id asks to take over.
     func adopt(probe channel: WebSocketChannel) {
-        guard !isClosed, engine.probeOpened(now: server.loop.now) else {
+        guard !isClosed, let polling, engine.probeOpened(now: server.loop.now) else {
             channel.delegate = nil
             return channel.close(code: 1000)
         }
-        probe = channel
+        polling.probe = channel
         reschedule()
     }
 
     package func received(text: Span<UInt8>, on channel: WebSocketChannel) {
-        let origin: EngineSession.Origin = channel === probe ? .probe : .current
+        let origin: EngineSession.Origin = channel === polling?.probe ? .probe : .current
         do {
             let (type, range) = try EngineCodec.decodeText(text)
             received(type, payload: text.extracting(range), from: origin)
@@ -346,8 +364,8 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     }
 
     package func closed(_ channel: WebSocketChannel, code: UInt16?) {
-        if channel === probe {
-            probe = nil
+        if channel === polling?.probe {
+            polling?.probe = nil
             engine.probeClosed()
         } else if channel === self.channel {
             self.channel = nil
@@ -383,29 +401,30 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
         case .nothing, .deliver: break
         case .sendPing: sendRaw([EnginePacketType.ping.rawValue])
         case .confirmProbe:
-            probe?.send(text: Array("3probe".utf8).span)
+            polling?.probe?.send(text: Array("3probe".utf8).span)
             releasePoll()
         case .completeUpgrade:
+            guard let polling else { return }
             // What waits goes over the new transport, and not by two ways at once: a noop ends the poll.
-            if let poll {
-                self.poll = nil
+            if let poll = polling.takePoll() {
                 poll.respond(server.payload([EnginePacketType.noop.rawValue], for: poll.request))
             }
-            channel = probe
-            probe = nil
-            for packet in queue.takePackets() {
+            channel = polling.probe
+            polling.probe = nil
+            for packet in polling.queue.takePackets() {
                 switch packet {
                 case .text(let bytes): channel?.send(text: bytes.span)
                 case .binary(let bytes): channel?.send(binary: bytes.span)
                 }
             }
-            if wantsDrained {
-                wantsDrained = false
+            if polling.wantsDrained {
+                polling.wantsDrained = false
                 channel?.tellWhenDrained()
             }
+            if polling.posting == nil { self.polling = nil }
         case .closeProbe:
-            let probe = probe
-            self.probe = nil
+            let probe = polling?.probe
+            polling?.probe = nil
             engine.probeClosed()
             probe?.delegate = nil
             probe?.close(code: 1000)
@@ -414,18 +433,14 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     }
 
     private func releasePoll() {
-        guard let poll else { return }
-        self.poll = nil
-        if queue.isEmpty { queue.append(text: [EnginePacketType.noop.rawValue]) }
-        poll.respond(server.payload(queue.take(), for: poll.request))
+        guard let polling, let poll = polling.takePoll() else { return }
+        if polling.queue.isEmpty { polling.queue.append(text: [EnginePacketType.noop.rawValue]) }
+        poll.respond(server.payload(polling.queue.take(), for: poll.request))
     }
 
     // MARK: Time
 
-    package func timerFired(now: Instant) {
-        timer = nil
-        passTime(now: now)
-    }
+    package func timerFired(now: Instant) { passTime(now: now) }
 
     /// Does what has come due, where something has.
     func catchUp(now: Instant) {
@@ -450,13 +465,7 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
 
     private func reschedule() {
         guard !isClosed else { return }
-        let wanted = min(engine.nextDeadline, deadline)
-        if let timer {
-            // An early timer asks again when it fires: cheaper than moving it at each packet.
-            if timer.at <= wanted { return }
-            server.loop.cancel(timer.id)
-        }
-        timer = (server.loop.schedule(self, at: wanted), wanted)
+        server.loop.arm(&timer, self, by: min(engine.nextDeadline, deadline))
     }
 
     // MARK: Ending
@@ -465,20 +474,17 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     package func close(_ reason: EngineSession.CloseReason = .closedByPeer) {
         guard !isClosed else { return }
         isClosed = true
-        if let timer { server.loop.cancel(timer.id) }
-        timer = nil
+        server.loop.cancel(timer)
         server.forget(self)
-        let poll = poll
-        self.poll = nil
-        if let poll {
+        if let polling, let poll = polling.takePoll() {
             // The client's own close is answered with a noop; ours, with a close packet.
             let last: EnginePacketType = reason == .closedByPeer ? .noop : .close
-            queue.append(text: [last.rawValue])
-            poll.respond(server.payload(queue.take(), for: poll.request))
+            polling.queue.append(text: [last.rawValue])
+            poll.respond(server.payload(polling.queue.take(), for: poll.request))
         }
-        let channels = [channel, probe]
+        let channels = [channel, polling?.probe]
         channel = nil
-        probe = nil
+        polling?.probe = nil
         for channel in channels.compactMap({ $0 }) {
             channel.delegate = nil
             if let code = reason.closeCode { channel.close(code: code) } else { channel.abort() }

@@ -1,6 +1,4 @@
 // SPDX-License-Identifier: MIT
-internal import Bytes
-internal import Crypto
 package import EngineIO
 package import HTTP1
 package import HTTPServer
@@ -89,20 +87,19 @@ package struct OriginPolicy: Sendable {
 
 /// Engine.IO on one loop: handshakes, and requests brought to their sessions.
 ///
-/// A session's id names its owner (`SessionOwner`). A request that the kernel gave to another loop, or
+/// A session's id names its owner (`SessionName`). A request that the kernel gave to another loop, or
 /// a balancer to another instance, is handed over with its connection, so polling needs no sticky
 /// balancing.
 package final class EngineServer: StreamHandler {
     package let configuration: EngineServerConfiguration
     private let server: LoopServer
     var loop: EventLoop { server.loop }
-    private var sessions: [Substring: EngineConnection] = [:]
+    private var sessions = SessionTable()
     /// Sessions by the address they were opened from. A polling session outlives its connection, so
     /// the limit on connections does not bound them.
     private var sessionsByAddress: [String: Int] = [:]
     /// Sessions whose poll can be answered at the end of this turn.
     private var readyPolls: [EngineConnection] = []
-    private var lastQuery = ""
     private let accepted: (EngineConnection, HTTPRequest) -> any EngineDelegate
     private var isDraining = false
 
@@ -113,6 +110,7 @@ package final class EngineServer: StreamHandler {
         _ configuration: EngineServerConfiguration, on server: LoopServer,
         accepted: @escaping (EngineConnection, HTTPRequest) -> any EngineDelegate
     ) {
+        precondition(configuration.maxSessions <= SessionKey.places)
         self.configuration = configuration
         self.server = server
         self.accepted = accepted
@@ -134,12 +132,11 @@ package final class EngineServer: StreamHandler {
         guard configuration.origins.judge(request) != .forbidden else {
             return refuse(exchange, .forbidden)
         }
+        let name = query.sid.flatMap { SessionName($0) }
         // A session whose time is up ends before it is asked, however coarse the timer.
-        query.sid.flatMap { sessions[$0] }?.catchUp(now: loop.now)
-        let session = query.sid.flatMap { sessions[$0] }
-        if session == nil, let owner = query.sid.flatMap({ SessionOwner(of: $0) }),
-            handOver(exchange, to: owner)
-        {
+        name.flatMap { find($0) }?.catchUp(now: loop.now)
+        let session = name.flatMap { find($0) }
+        if session == nil, let owner = name?.owner, handOver(exchange, to: owner) {
             return
         }
         let isUpgrade = exchange.head.upgradesToWebSocket
@@ -163,13 +160,12 @@ package final class EngineServer: StreamHandler {
     }
 
     package func bodyTooLarge(query: String) {
-        guard let sid = EngineQuery.parse(query).sid else { return }
-        if let session = sessions[sid] { return session.close(.protocolError) }
+        guard let name = EngineQuery.parse(query).sid.flatMap({ SessionName($0) }) else { return }
+        if let session = find(name) { return session.close(.protocolError) }
         // A session of another process goes on until its heartbeat ends it: the body was refused here.
-        guard let owner = SessionOwner(of: sid), owner.instance == configuration.instance,
-            owner.loop != loop.index
+        guard name.owner.instance == configuration.instance, name.owner.loop != loop.index
         else { return }
-        server.onStreams(ofLoop: owner.loop) { $0.bodyTooLarge(query: query) }
+        server.onStreams(ofLoop: name.owner.loop) { $0.bodyTooLarge(query: query) }
     }
 
     package func turnEnds() {
@@ -187,7 +183,7 @@ package final class EngineServer: StreamHandler {
 
     package func end() {
         isDraining = true
-        for session in Array(sessions.values) { session.close(.goingAway) }
+        for session in sessions.all { session.close(.goingAway) }
     }
 
     /// Closes a share of the sessions each tenth of a second. Their transports are closed, not their
@@ -200,7 +196,7 @@ package final class EngineServer: StreamHandler {
 
         init(_ server: EngineServer, over time: Duration) {
             self.server = server
-            left = Array(server.sessions.values)
+            left = server.sessions.all
             let ticks = max(1, Int(time.nanoseconds / Drain.tick.nanoseconds))
             share = (left.count + ticks - 1) / ticks
         }
@@ -223,19 +219,18 @@ package final class EngineServer: StreamHandler {
                     503, code: "busy", detail: "The server takes no new sessions now.",
                     fields: ["retry-after": "2"]))
         }
-        let id = SessionOwner(instance: configuration.instance, loop: loop.index).makeID()
         // Heartbeats of a storm of connects are spread over the last fifth of the interval.
         let interval = configuration.engine.pingInterval.nanoseconds
         let firstPing = Duration.nanoseconds(interval - Int64.random(in: 0...interval / 5))
         let connection = EngineConnection(
-            id: id, server: self, transport: transport,
+            key: sessions.nextKey(), server: self, transport: transport,
             request: exchange.request, firstPing: firstPing)
         var channel: WebSocketChannel?
         if transport == .websocket {
             channel = upgrade(exchange, adding: configuration.firstFields, delegate: connection)
             if channel == nil { return }
         }
-        sessions[id[...]] = connection
+        sessions.add(connection)
         sessionsByAddress[connection.address, default: 0] += 1
         if let channel {
             connection.open(on: channel)
@@ -318,11 +313,18 @@ package final class EngineServer: StreamHandler {
 
     // MARK: Sessions
 
-    /// The query in the storage of the last session's where they are equal, as those of one kind of
-    /// client over WebSocket are.
-    func interned(_ query: String) -> String {
-        if query != lastQuery { lastQuery = query }
-        return lastQuery
+    private var owner: SessionOwner {
+        SessionOwner(instance: configuration.instance, loop: loop.index)
+    }
+
+    /// The session of a name, if it is one of this loop's.
+    private func find(_ name: SessionName) -> EngineConnection? {
+        name.owner == owner ? sessions[name.key] : nil
+    }
+
+    /// A session's id as its client is told it.
+    func id(of connection: EngineConnection) -> String {
+        SessionName(owner: owner, key: connection.key).text
     }
 
     func markReady(_ connection: EngineConnection) { readyPolls.append(connection) }
@@ -330,7 +332,7 @@ package final class EngineServer: StreamHandler {
     func waitForTurn(_ connection: EngineConnection) { server.waitForTurn(connection) }
 
     func forget(_ connection: EngineConnection) {
-        guard sessions.removeValue(forKey: connection.id[...]) != nil else { return }
+        guard sessions.remove(connection) else { return }
         let count = sessionsByAddress[connection.address, default: 1]
         sessionsByAddress[connection.address] = count > 1 ? count - 1 : nil
     }
@@ -353,35 +355,5 @@ package final class EngineServer: StreamHandler {
         guard let handOver = configuration.handOver else { return false }
         exchange.handOver { connection, giveBack in handOver(connection, owner, giveBack) }
         return true
-    }
-}
-
-/// Where a session lives.
-///
-/// A session id is 24 characters, URL-safe base64 of 18 bytes: instance, loop, and 16 bytes from the
-/// system's random source, so that knowing the owner does not help to guess it.
-package struct SessionOwner: Hashable, Sendable {
-    /// The process, by its number among those that share a data directory.
-    package let instance: Int
-    /// The event loop in it.
-    package let loop: Int
-
-    init(instance: Int, loop: Int) {
-        self.instance = instance
-        self.loop = loop
-    }
-
-    /// What a well-formed id says; nil for any other.
-    init?(of sid: Substring) {
-        guard sid.utf8.count == 24, let bytes = Base64.decode(Array(sid.utf8), alphabet: .url)
-        else { return nil }
-        self.init(instance: Int(bytes[0]), loop: Int(bytes[1]))
-    }
-
-    /// A new id of a session that lives here.
-    func makeID() -> String {
-        Base64.string(
-            [UInt8(truncatingIfNeeded: instance), UInt8(truncatingIfNeeded: loop)]
-                + SecureRandom.bytes(16), alphabet: .url)
     }
 }

@@ -153,6 +153,18 @@ extension ChatClient {
 
     // MARK: One after the other
 
+    /// The requests of a client that makes any.
+    final class RequestLine {
+        /// Nil when limits are off.
+        let bucket: UserBucket?
+        /// Those given to the writer or a reader and not answered yet.
+        var underWay = 0
+        /// Those that wait for these, in order.
+        var waiting: [WaitingRequest] = []
+
+        init(bucket: UserBucket?) { self.bucket = bucket }
+    }
+
     /// What a client asks of the writer or of a reader.
     enum WaitingRequest {
         case command(Command, Int?)
@@ -165,9 +177,10 @@ extension ChatClient {
     private static let maxUnderWay = 2
 
     private func start(_ request: WaitingRequest) {
+        let line = requests
         // Without limits none but the machine's.
-        let mayWait = bucket != nil
-        if mayWait, underWay >= ChatClient.maxUnderWay { return backlog.append(request) }
+        let mayWait = line.bucket != nil
+        if mayWait, line.underWay >= ChatClient.maxUnderWay { return line.waiting.append(request) }
         run(request)
     }
 
@@ -177,14 +190,14 @@ extension ChatClient {
             guard chat.submit(command, by: self, then: .acknowledge(ackID)) else {
                 return acknowledge(ackID, refused: chat.gateway.store.busy)
             }
-            underWay += 1
+            requests.underWay += 1
         case .history(let room, let before, let after, let limit, let ackID):
             // It may have left while it waited.
             guard isMember(of: room) else {
                 return acknowledge(
                     ackID, refused: ChatError(.notMember, "You are not a member of this room."))
             }
-            underWay += 1
+            requests.underWay += 1
             chat.readHistory(
                 for: self, room: room, before: before, after: after, limit: limit, ackID: ackID)
         }
@@ -192,8 +205,11 @@ extension ChatClient {
 
     /// One that was under way has been answered.
     func finishedRequest() {
-        underWay -= 1
-        while underWay < ChatClient.maxUnderWay, !backlog.isEmpty { run(backlog.removeFirst()) }
+        let line = requests
+        line.underWay -= 1
+        while line.underWay < ChatClient.maxUnderWay, !line.waiting.isEmpty {
+            run(line.waiting.removeFirst())
+        }
     }
 
     // MARK: Answers

@@ -30,38 +30,16 @@ final class ChatClient: SocketHandler {
     /// Held until the socket ends, which lets go of this handler.
     let socket: Socket
     unowned let chat: LoopChat
-    private(set) var phase = Phase.connecting
-
     private(set) var actor = Actor(id: "", name: "")
-    /// The token it came with last, and until when that holds.
-    private(set) var token: TokenIdentity?
+    /// Of who asks for anything: most only listen.
+    private var asked: RequestLine?
+    /// Of who is recovering or behind, and nobody else.
+    private var catchUp: CatchUp?
+    /// Until when the token holds.
     private var expiresAt = Timestamp(milliseconds: 0)
-    private var recovery: Recovery?
-
-    /// What a client that comes back is given before it is live.
-    private final class Recovery {
-        let snapshot: SessionSnapshot
-        /// The public id it had, if it asked by its private one.
-        let socketID: String?
-
-        init(snapshot: SessionSnapshot, socketID: String?) {
-            self.snapshot = snapshot
-            self.socketID = socketID
-        }
-    }
-
-    /// Where a client that is recovering or behind has got to in the log.
-    private var position: Int64 = 0
-    /// Rooms entered and left while recovering or behind.
-    private var changes: [MembershipChange] = []
-    /// Publications that came while behind and are not in the log of the client's own rooms.
-    private var owed: [Publication] = []
-
-    private(set) var bucket: UserBucket?
-    /// Requests given to the writer or a reader and not answered yet.
-    var underWay = 0
-    /// Requests that wait for those, in order.
-    var backlog: [WaitingRequest] = []
+    /// The token it came with last.
+    private var token: TokenIdentity?
+    private(set) var phase = Phase.connecting
     private var wasWarned = false
     /// Whether presence counts this client.
     private(set) var hasBeenLive = false
@@ -85,9 +63,8 @@ final class ChatClient: SocketHandler {
     func disconnected(_ reason: Socket.Ending) {
         let wasKnown = phase != .connecting
         phase = .closed
-        recovery = nil
-        owed = []
-        backlog = []
+        catchUp = nil
+        asked?.waiting = []
         if wasKnown { chat.forget(self) }
     }
 
@@ -120,9 +97,8 @@ final class ChatClient: SocketHandler {
             return refuse("insufficient_scope", "The token lacks the scope \(ChatClient.scope).")
         }
         actor = Actor(id: UserID(claims.subject), name: claims.name, roles: claims.roles)
-        self.token = claims.identity
+        self.token = TokenIdentity(claims)
         expiresAt = claims.expiresAt
-        bucket = chat.gateway.limiter?.bucket(of: actor.id)
         socket.keepsOffset =
             wantsOffset ?? (privateID != nil || socket.isOfficialClient)
         let former = privateID.flatMap {
@@ -170,8 +146,7 @@ final class ChatClient: SocketHandler {
         }
         phase = .recovering
         socket.delivery = .dropped
-        self.position = position
-        recovery = Recovery(snapshot: snapshot, socketID: formerID)
+        catchUp = CatchUp(from: position, to: .init(snapshot: snapshot, socketID: formerID))
         chat.readMoves(for: self, after: position, through: snapshot.seq)
     }
 
@@ -180,13 +155,7 @@ final class ChatClient: SocketHandler {
     func tookMoves(_ moves: [LogEntry]?) {
         guard phase == .recovering else { return }
         guard let moves else { return couldNotRead() }
-        changes.insert(
-            contentsOf: moves.compactMap { entry in
-                guard case .member(let action, _)? = try? entry.content() else { return nil }
-                return action == .joined
-                    ? MembershipChange(room: entry.room, seq: entry.seq, isMember: true)
-                    : MembershipChange(room: entry.room, seq: entry.seq + 1, isMember: false)
-            }, at: 0)
+        catchUp?.moved(moves)
         readOn()
     }
 
@@ -253,27 +222,18 @@ final class ChatClient: SocketHandler {
     func owe(_ publication: Publication, isOwnRoom: Bool) {
         switch phase {
         case .live: socket.owe(publication)
-        case .recovering, .behind: if !isOwnRoom { owed.append(publication) }
+        case .recovering, .behind: if !isOwnRoom { catchUp?.owed.append(publication) }
         case .connecting, .opening, .closed: break
         }
     }
 
     // MARK: Behind
 
-    /// A room entered or left while behind.
-    private struct MembershipChange {
-        let room: RoomID
-        /// The first commit number it holds for.
-        let seq: Int64
-        let isMember: Bool
-    }
-
     func fellBehind(_ socket: Socket) {
         guard phase == .live else { return }
         phase = .behind
         socket.delivery = .dropped
-        position = chat.delivered
-        changes = []
+        catchUp = CatchUp(from: chat.delivered)
         chat.gateway.metrics.fellBehind.increment()
         socket.tellWhenDrained()
     }
@@ -282,56 +242,47 @@ final class ChatClient: SocketHandler {
     /// bring what those of each moment brought.
     /// - Parameter seq: the first commit number it holds for.
     func membershipChanged(in room: RoomID, from seq: Int64, isMember: Bool) {
-        guard phase == .behind || phase == .recovering else { return }
-        changes.append(MembershipChange(room: room, seq: seq, isMember: isMember))
-    }
-
-    private func wasMember(at seq: Int64, of room: RoomID) -> Bool {
-        let here = changes.filter { $0.room == room }
-        if let last = here.last(where: { $0.seq <= seq }) { return last.isMember }
-        return here.first.map { !$0.isMember } ?? true
+        catchUp?.changes.append(.init(room: room, seq: seq, isMember: isMember))
     }
 
     /// Asks for the next page: up to the snapshot while recovering, then up to what has been
     /// delivered here.
     private func readOn() {
-        let rooms = Set(socket.rooms.map { RoomID($0.id) }).union(changes.map(\.room))
+        guard let catchUp else { return }
+        let rooms = Set(socket.rooms.map { RoomID($0.id) }).union(catchUp.changes.map(\.room))
         chat.readOn(
-            for: self, rooms: rooms, after: position,
-            through: phase == .recovering ? recovery?.snapshot.seq : nil)
+            for: self, rooms: rooms, after: catchUp.position,
+            through: catchUp.recovery?.snapshot.seq)
     }
 
     /// A page of the log for a client that is recovering or behind; nil when it could not be read.
     /// - Parameter level: the position that makes it level with what has been delivered here.
     func tookPage(_ page: (entries: [LogEntry], through: Int64)?, level: Int64) {
-        guard phase == .behind || phase == .recovering else { return }
+        guard let catchUp else { return }
         guard let page else { return couldNotRead() }
-        var publications: [Publication] = []
-        for entry in page.entries where changes.isEmpty || wasMember(at: entry.seq, of: entry.room)
-        {
-            publications.append(chat.gateway.publication(of: entry))
-        }
+        var publications = page.entries.filter { catchUp.wasMember(at: $0.seq, of: $0.room) }
+            .map { chat.gateway.publication(of: $0) }
+        let owed = catchUp.takeOwed(through: page.through)
         if !owed.isEmpty {
-            publications.append(contentsOf: owed.filter { $0.order <= page.through })
+            publications.append(contentsOf: owed)
             publications.sort { $0.order < $1.order }
-            owed.removeAll { $0.order <= page.through }
         }
-        if let recovery { accept(recovery.socketID) }
+        if let recovery = catchUp.recovery { accept(recovery.socketID) }
         for publication in publications { socket.send(publication) }
         socket.forgiveQueue()
-        position = page.through
-        if let recovery, position >= recovery.snapshot.seq {
-            self.recovery = nil
+        catchUp.position = page.through
+        if let recovery = catchUp.recovery, page.through >= recovery.snapshot.seq {
+            catchUp.recovery = nil
             begin(recovery.snapshot, socketID: recovery.socketID, isRecovered: true)
             if phase == .live { phase = .behind }
         }
         guard phase != .closed else { return }
-        if phase == .behind, position >= level {
+        if phase == .behind, page.through >= level {
             // What this turn has still to bring has been sent.
-            socket.skipThrough = position
+            socket.skipThrough = page.through
             socket.delivery = .live
             phase = .live
-            changes = []
+            self.catchUp = nil
         } else {
             socket.tellWhenDrained()
         }
@@ -339,11 +290,11 @@ final class ChatClient: SocketHandler {
 
     /// A client that has been sent nothing yet starts anew; one that has comes back, and asks again.
     private func couldNotRead() {
-        guard phase == .recovering, let recovery, !socket.isConnected else {
+        guard let catchUp, let recovery = catchUp.recovery, !socket.isConnected else {
             return socket.closeTransport(.tooSlow)
         }
-        self.recovery = nil
-        position = recovery.snapshot.seq
+        catchUp.recovery = nil
+        catchUp.position = recovery.snapshot.seq
         begin(recovery.snapshot, socketID: nil, isRecovered: false)
         guard phase == .live else { return }
         phase = .behind
@@ -389,11 +340,12 @@ final class ChatClient: SocketHandler {
         case .failure(let refusal):
             return .failure(ChatError(.forbidden, refusal.message))
         case .success(let fresh):
-            guard fresh.subject == self.token?.subject, fresh.sessionID == self.token?.sessionID
+            guard fresh.subject == actor.id.rawValue,
+                self.token?.isOfSession(fresh.sessionID) == true
             else {
                 return .failure(ChatError(.forbidden, "The token is for another session."))
             }
-            self.token = fresh.identity
+            self.token = TokenIdentity(fresh)
             expiresAt = fresh.expiresAt
             // A new name or role counts from here on.
             actor = Actor(id: actor.id, name: fresh.name, roles: fresh.roles)
@@ -421,6 +373,11 @@ final class ChatClient: SocketHandler {
         armTokenDeadline()
     }
 
+    /// Whether a revocation withdraws the token.
+    func isCovered(by revocation: Revocation) -> Bool {
+        token.map { revocation.covers($0, of: actor.id.rawValue) } ?? false
+    }
+
     /// The token was withdrawn: the client is told not to come back by itself.
     func revoked() {
         send(event: "auth:expired", argument: Array("{}".utf8))
@@ -429,9 +386,17 @@ final class ChatClient: SocketHandler {
 
     // MARK: Limits
 
+    /// What the client has asked for.
+    var requests: RequestLine {
+        if let asked { return asked }
+        let line = RequestLine(bucket: chat.gateway.limiter?.bucket(of: actor.id))
+        asked = line
+        return line
+    }
+
     /// Nil when one more request is fine now; else the refusal.
     func admit() -> ChatError? {
-        guard let wait = bucket?.take(now: chat.now) else { return nil }
+        guard let wait = requests.bucket?.take(now: chat.now) else { return nil }
         return ChatError(
             .rateLimited, "Too many requests.", retryAfterMs: Int(wait.milliseconds) + 1)
     }

@@ -204,7 +204,7 @@ package final class Gateway: CommitObserver, Sendable {
 
     private func revoked(_ revocation: Revocation) {
         toLoops { chat in
-            chat.revoke { client in client.token.map { revocation.covers($0) } ?? false }
+            chat.revoke { $0.isCovered(by: revocation) }
         }
     }
 }

@@ -43,7 +43,7 @@ final class LoopChat {
     unowned let gateway: Gateway
     private let namespace: LocalNamespace
     private let loop: EventLoop
-    private var users: [UserID: [ChatClient]] = [:]
+    private var users: [UserID: Few<ChatClient>] = [:]
     private var waiting: [UInt64: Waiting] = [:]
     private var lastToken: UInt64 = 0
     /// Joins each client has asked for and not yet been answered, so that the asker's first live
@@ -74,7 +74,7 @@ final class LoopChat {
     // MARK: Clients
 
     func remember(_ client: ChatClient) {
-        users[client.actor.id, default: []].append(client)
+        users[client.actor.id, default: .none].append(client)
         gateway.metrics.clients.add(1)
     }
 

@@ -38,7 +38,7 @@ final class PresenceHub: Sendable {
     static let lease: Duration = .seconds(10)
     /// Ticks between two renewals.
     private static let beatTicks = 3
-    /// Users in one part of a snapshot.
+    /// Users in one payload: however many come at once, saying so costs no more memory than this many.
     private static let partCount = 500
 
     private struct State {
@@ -50,6 +50,8 @@ final class PresenceHub: Sendable {
     }
 
     private let instance: String
+    /// What our own payloads begin with.
+    private let opening: [UInt8]
     private let bus: any Bus
     private let state: Locked<State>
     private let ticker = Locked<WorkerThread?>(nil)
@@ -61,6 +63,10 @@ final class PresenceHub: Sendable {
         instance: String, bus: any Bus, metrics: MetricsRegistry, grace: Duration = .seconds(10)
     ) {
         self.instance = instance
+        var opening: [UInt8] = []
+        opening.append("{\"instance\":")
+        JSONString.write(instance, into: &opening)
+        self.opening = opening
         self.bus = bus
         state = Locked(State(presence: PresenceState(grace: grace)))
         snapshots = metrics.counter(
@@ -89,7 +95,8 @@ final class PresenceHub: Sendable {
 
     /// Takes a payload of the channel.
     func heard(_ payload: [UInt8]) {
-        guard let value = try? JSONValue(parsing: payload),
+        // The bus brings back what it was given.
+        guard !payload.starts(with: opening), let value = try? JSONValue(parsing: payload),
             let sender = value["instance"]?.string, sender != instance
         else { return }
         if let asked = value["ask"]?.string {
@@ -118,9 +125,7 @@ final class PresenceHub: Sendable {
     }
 
     private func tell(_ more: String, _ claims: [PresenceClaim]? = nil) {
-        var payload: [UInt8] = []
-        payload.append("{\"instance\":")
-        JSONString.write(instance, into: &payload)
+        var payload = opening
         payload.append(more)
         if let claims {
             payload.append(",\"users\":[")
@@ -140,13 +145,9 @@ final class PresenceHub: Sendable {
 
     /// Says what others need to hear in this tick.
     private func talk(_ tick: Int) {
-        let (claims, version, everything, gaps) = state.withLock { state in
-            let claims = state.presence.takeUntold()
-            let everything = state.isAsked ? state.presence.told : nil
-            let gaps = state.gaps
-            state.isAsked = false
-            state.gaps = []
-            return (claims, state.presence.version, everything, gaps)
+        let gaps = state.withLock { state in
+            defer { state.gaps = [] }
+            return state.gaps
         }
         // Who starts knows nobody, and those who run do not know it: a beat makes them ask.
         if tick == 1 { tell(",\"ask\":\"\"") }
@@ -155,10 +156,12 @@ final class PresenceHub: Sendable {
             JSONString.write(other, into: &text)
             tell(",\"ask\":" + String(decoding: text, as: UTF8.self))
         }
-        if !claims.isEmpty {
-            tell(",\"version\":\(version)", claims)
-        } else if tick % PresenceHub.beatTicks == 1 {
-            tell(",\"version\":\(version)")
+        if !tellChanges(), tick % PresenceHub.beatTicks == 1 {
+            tell(",\"version\":\(state.withLock { $0.presence.version })")
+        }
+        let (everything, version) = state.withLock { state in
+            defer { state.isAsked = false }
+            return (state.isAsked ? state.presence.told : nil, state.presence.version)
         }
         guard let everything else { return }
         snapshots.increment()
@@ -171,6 +174,21 @@ final class PresenceHub: Sendable {
                 Array(everything[start..<end]))
             part += 1
         } while part * PresenceHub.partCount < everything.count
+    }
+
+    /// Says what has changed.
+    /// - Returns: false when nothing has.
+    private func tellChanges() -> Bool {
+        var hasTold = false
+        while true {
+            let (claims, version) = state.withLock { state in
+                let claims = state.presence.takeUntold(limit: PresenceHub.partCount)
+                return (claims, state.presence.version)
+            }
+            if claims.isEmpty { return hasTold }
+            tell(",\"version\":\(version)", claims)
+            hasTold = true
+        }
     }
 
     // MARK: Ticks

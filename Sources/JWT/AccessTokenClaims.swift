@@ -46,19 +46,38 @@ package struct AccessTokenClaims: Hashable, Sendable {
     }
 }
 
-/// What tells one token from others when it is withdrawn: all that a connection keeps of it.
+/// What tells one token of a subject from others when it is withdrawn: all that a connection keeps of
+/// it, in 20 bytes. Ids are kept as 64-bit hashes under a key of this process, so that to be taken for
+/// another's is nothing that an id can be chosen for.
 package struct TokenIdentity: Hashable, Sendable {
-    package var subject: String
-    package var sessionID: String?
-    package var tokenID: String
-    package var issuedAt: Timestamp
-}
+    /// 0 for none.
+    private let session: UInt64
+    private let token: UInt64
+    /// Since 1970.
+    private let issuedAtSeconds: UInt32
 
-extension AccessTokenClaims {
-    package var identity: TokenIdentity {
-        TokenIdentity(
-            subject: subject, sessionID: sessionID, tokenID: tokenID, issuedAt: issuedAt)
+    package init(_ claims: AccessTokenClaims) {
+        session = claims.sessionID.map(TokenIdentity.hash) ?? 0
+        token = TokenIdentity.hash(claims.tokenID)
+        issuedAtSeconds = UInt32(clamping: claims.issuedAt.seconds)
     }
+
+    private static func hash(_ id: String) -> UInt64 {
+        var hasher = Hasher()
+        hasher.combine(id)
+        return max(1, UInt64(bitPattern: Int64(hasher.finalize())))
+    }
+
+    /// Whether it is the token of that id.
+    package func isToken(_ id: String) -> Bool { token == TokenIdentity.hash(id) }
+
+    /// Whether it belongs to the login session of that id; nil is that of tokens without one.
+    package func isOfSession(_ id: String?) -> Bool {
+        session == id.map(TokenIdentity.hash) ?? 0
+    }
+
+    /// Whether it was issued up to that second.
+    package func isIssued(by time: Timestamp) -> Bool { Int64(issuedAtSeconds) <= time.seconds }
 }
 
 /// Who a subject is. The two kinds have prefixes of their own, so that no client can be registered

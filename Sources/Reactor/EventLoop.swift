@@ -42,7 +42,7 @@ package struct Registration: Hashable, Sendable {
 ///
 /// Not `Sendable`: it is made on its own thread, so the compiler objects when it escapes.
 package final class EventLoop {
-    private struct Slot {
+    struct Slot {
         var handler: (any DescriptorHandler)?
         var generation: UInt32 = 0
     }

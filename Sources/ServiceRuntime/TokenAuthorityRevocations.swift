@@ -12,12 +12,12 @@ package enum Revocation: Hashable, Sendable {
     /// All tokens of an account issued up to that second.
     case subject(id: String, issuedBy: Timestamp)
 
-    /// Whether it withdraws that token.
-    package func covers(_ token: TokenIdentity) -> Bool {
+    /// Whether it withdraws that token of a subject's.
+    package func covers(_ token: TokenIdentity, of subject: String) -> Bool {
         switch self {
-        case .token(let id): token.tokenID == id
-        case .session(let id): token.sessionID == id
-        case .subject(let id, let time): token.subject == id && token.issuedAt <= time
+        case .token(let id): token.isToken(id)
+        case .session(let id): token.isOfSession(id)
+        case .subject(let id, let time): subject == id && token.isIssued(by: time)
         }
     }
 }

@@ -45,7 +45,7 @@ package final class LocalNamespace {
     // MARK: Sockets
 
     func connect(_ socket: Socket, auth: Range<Int>?, in packet: Span<UInt8>) {
-        socket.index = sockets.count
+        socket.index = Int32(sockets.count)
         sockets.append(socket)
         let handler = makeHandler(socket)
         socket.handler = handler
@@ -53,10 +53,10 @@ package final class LocalNamespace {
     }
 
     func forget(_ socket: Socket, _ reason: Socket.Ending) {
-        if let recovery, reason == .transportEnded { recovery.keep(socket, now: now) }
+        recovery?.ended(socket, isLost: reason == .transportEnded, now: now)
         let last = sockets.removeLast()
         guard last !== socket else { return }
-        sockets[socket.index] = last
+        sockets[Int(socket.index)] = last
         last.index = socket.index
     }
 
@@ -78,16 +78,18 @@ package final class LocalNamespace {
         socket.keepsOffset = true
         if let privateID = auth?["pid"]?.string, let offset = auth?["offset"]?.string {
             // The old connection may not have noticed its end yet: it ends now, and is recovered.
-            sockets.first { $0.privateID == privateID && $0 !== socket }?
-                .closeTransport(.closedByPeer)
+            recovery.holder(of: privateID)?.closeTransport(.closedByPeer)
             if let session = recovery.restore(privateID, offset: offset, now: now) {
                 for room in session.rooms { socket.join(room) }
                 for publication in session.missed { socket.send(publication) }
+                recovery.began(socket, privateID)
                 socket.accept(id: session.id, privateID: privateID)
                 return true
             }
         }
-        socket.accept(id: LocalNamespace.makeID(), privateID: LocalNamespace.makeID())
+        let privateID = LocalNamespace.makeID()
+        recovery.began(socket, privateID)
+        socket.accept(id: LocalNamespace.makeID(), privateID: privateID)
         return false
     }
 

@@ -37,6 +37,9 @@ package final class LocalRecovery {
     /// The order of the newest event that has been forgotten.
     private var forgotten: Int64 = 0
     private var records = Deque<Record>()
+    /// Who has which private id while connected.
+    private var holders: [String: Socket] = [:]
+    private var privateIDs: [ObjectIdentifier: String] = [:]
     private var sessions: [String: Kept] = [:]
     /// Private ids in the order they run out.
     private var expiries = Deque<(privateID: String, until: Instant)>()
@@ -68,9 +71,23 @@ package final class LocalRecovery {
         forget(now: now)
     }
 
-    /// Keeps what a socket that lost its connection may come back to.
-    func keep(_ socket: Socket, now: Instant) {
-        guard let privateID = socket.privateID else { return }
+    /// A socket is accepted under a private id.
+    func began(_ socket: Socket, _ privateID: String) {
+        holders[privateID] = socket
+        privateIDs[ObjectIdentifier(socket)] = privateID
+    }
+
+    /// The socket connected under a private id.
+    func holder(of privateID: String) -> Socket? { holders[privateID] }
+
+    /// A socket has ended.
+    /// - Parameter isLost: whether its connection was lost: what it may come back to is kept then.
+    func ended(_ socket: Socket, isLost: Bool, now: Instant) {
+        guard let privateID = privateIDs.removeValue(forKey: ObjectIdentifier(socket)) else {
+            return
+        }
+        if holders[privateID] === socket { holders[privateID] = nil }
+        guard isLost else { return }
         let kept = Kept(id: socket.id, rooms: socket.rooms.map(\.id), until: now + maxAge)
         sessions[privateID] = kept
         expiries.append((privateID, kept.until))

@@ -60,6 +60,22 @@ package final class LoopSockets: StreamHandler {
     /// See `LoopServer.hold`.
     func hold(_ bytes: Int) -> Bool { server.hold(bytes) }
 
+    private var spareDecoder: PacketDecoder?
+
+    /// A decoder for a connection that gets a packet.
+    func lendDecoder() -> PacketDecoder {
+        defer { spareDecoder = nil }
+        return spareDecoder ?? PacketDecoder(limits: configuration.limits)
+    }
+
+    /// Takes a decoder back that awaits no attachments.
+    func takeBack(_ decoder: PacketDecoder) { spareDecoder = decoder }
+
+    /// Takes back the buffers of a binary packet that is dealt with, for the next one.
+    func takeBack(text: [UInt8], attachments: [[UInt8]]) {
+        spareDecoder?.decoder.takeBack(text: text, attachments: attachments)
+    }
+
     /// Serves a namespace, from now on. Names that are not served are refused with
     /// `Invalid namespace`.
     /// - Parameter recovery: of this namespace alone; nil where nothing is recovered, or the

@@ -39,35 +39,32 @@ package final class Socket {
     /// A room and the socket's place in its member list.
     struct Membership {
         let room: Room
-        var index: Int
+        var index: Int32
     }
 
     package let namespace: LocalNamespace
-    /// The public id, known to the client; empty until accepted.
+    /// The public id, known to the client; empty until accepted. 15 bytes are kept in place.
     package private(set) var id = ""
-    package private(set) var phase = Phase.connecting
-    package var delivery = Delivery.live
-    /// Whether events carry the recovery offset (see `Publication`).
-    package var keepsOffset = false
+    var connection: SocketConnection?
+    package internal(set) var handler: (any SocketHandler)?
     /// When the handler wants to be called.
     package var deadline = Instant.distantFuture { didSet { connection?.rearm() } }
     /// Publications up to this place have come another way, and are left out of the next flush that
     /// has any; 0 for none.
     package var skipThrough: Int64 = 0
-
-    var connection: SocketConnection?
-    package internal(set) var handler: (any SocketHandler)?
-    /// The place in the namespace's list.
-    var index = 0
-    var privateID: String?
-
-    private var memberships: [Membership] = []
     /// Rooms with something for this socket in the flush under way.
     private var pending: [(room: Room, first: Int)] = []
     /// Publications that wait for the flush and are for this socket alone.
     private var owed: [Publication] = []
-    private var isTouched = false
     private var acks: PendingAcks?
+    private var memberships = Few<Membership>()
+    package private(set) var phase = Phase.connecting
+    package var delivery = Delivery.live
+    /// Whether events carry the recovery offset (see `Publication`).
+    package var keepsOffset = false
+    /// The place in the namespace's list.
+    var index: Int32 = 0
+    private var isTouched = false
     /// Whether the handler waits to hear that the queue is empty.
     var wantsDrained = false
 
@@ -81,8 +78,6 @@ package final class Socket {
     /// The request that opened the session; nil unless the server keeps it
     /// (`SocketServerConfiguration.keepsHandshake`).
     package var handshake: SocketHandshake? { connection?.handshake }
-    /// The query of the request that opened the session.
-    package var query: String { connection?.engine?.query ?? "" }
     /// Whether the official JavaScript client is at the other end, as far as its request tells. It keeps
     /// recovery offsets without a word; python-socketio hands them to the application as one argument
     /// too many.
@@ -104,7 +99,6 @@ package final class Socket {
     package func accept(id: String, privateID: String? = nil) {
         guard phase == .connecting else { return }
         self.id = id
-        self.privateID = privateID
         var packet: [UInt8] = []
         SocketEncoder.connect(namespace: namespace.name, sid: id, pid: privateID, into: &packet)
         send(packet: packet)
@@ -197,7 +191,7 @@ package final class Socket {
     }
 
     /// Forgives what waits now: a replay that the server chose to send is not the client's greed.
-    package func forgiveQueue() { connection?.forgiven = queuedBytes }
+    package func forgiveQueue() { connection?.forgive() }
 
     // MARK: Ending
 
@@ -247,7 +241,7 @@ package final class Socket {
     package func join(_ room: String) {
         guard phase != .closed, !isMember(of: room) else { return }
         let room = namespace.room(room)
-        memberships.append(Membership(room: room, index: room.add(self)))
+        memberships.append(Membership(room: room, index: Int32(room.add(self))))
     }
 
     /// Leaves a room; what has been published in it so far is still sent.
@@ -255,22 +249,22 @@ package final class Socket {
         guard let place = memberships.firstIndex(where: { $0.room.id == room }) else { return }
         let membership = memberships.remove(at: place)
         let left = membership.room
-        left.publications[left.members[membership.index].first...].forEach { owe($0) }
-        left.remove(at: membership.index)
+        left.publications[left.members[Int(membership.index)].first...].forEach { owe($0) }
+        left.remove(at: Int(membership.index))
         namespace.release(left)
     }
 
     func moved(in room: Room, to index: Int) {
         guard let place = memberships.firstIndex(where: { $0.room === room }) else { return }
-        memberships[place].index = index
+        memberships[place].index = Int32(index)
     }
 
     private func leaveAll() {
         for membership in memberships.reversed() {
-            membership.room.remove(at: membership.index)
+            membership.room.remove(at: Int(membership.index))
             namespace.release(membership.room)
         }
-        memberships = []
+        memberships = .none
         pending = []
         owed = []
     }
@@ -316,7 +310,7 @@ package final class Socket {
     package func flushNow() {
         for membership in memberships {
             namespace.gathered.append(
-                contentsOf: membership.room.take(ofMember: membership.index))
+                contentsOf: membership.room.take(ofMember: Int(membership.index)))
         }
         flushGathered()
     }

@@ -26,22 +26,22 @@ final class SocketConnection: EngineDelegate {
 
     var handshake: SocketHandshake? { opening?.handshake }
     private unowned let server: LoopSockets
-    private var decoder: SocketDecoder
-    /// Sockets connecting or connected: one nearly always.
-    private var sockets: [Socket] = []
+    /// Nil between packets, when the loop lends its own.
+    private var decoder: PacketDecoder?
     /// Until when a client without any namespace may stay.
     private var connectDeadline: Instant
+    /// Sockets connecting or connected: one nearly always.
+    private var sockets = Few<Socket>()
     /// Whether a CONNECT was accepted on this transport: from then on, a DISCONNECT for a namespace
     /// that is not joined may have crossed ours on the way.
     private var hasJoined = false
     /// Bytes waiting that the client did not ask for.
-    var forgiven = 0
+    private var forgiven: Int32 = 0
 
     init(engine: EngineConnection, server: LoopSockets, handshake: SocketHandshake?) {
         self.engine = engine
         self.server = server
         opening = handshake.map { Opening($0) }
-        decoder = SocketDecoder(limits: server.configuration.limits)
         connectDeadline = server.now + server.configuration.connectTimeout
         engine.deadline = connectDeadline
     }
@@ -53,11 +53,11 @@ final class SocketConnection: EngineDelegate {
 
     func received(text: Span<UInt8>) {
         guard !isGreedy else { return close(.tooSlow) }
-        let before = decoder.heldBytes
         do {
             var parts = EventArguments.Parts()
-            let step = try decoder.text(text, parts: &parts)
-            hold(decoder.heldBytes - before)
+            let lent = decoder ?? server.lendDecoder()
+            let step = try lent.decoder.text(text, parts: &parts)
+            done(with: lent)
             switch step {
             case .packet(let packet): try received(packet, parts, in: text, attachments: [])
             case .awaitingAttachments:
@@ -75,29 +75,30 @@ final class SocketConnection: EngineDelegate {
 
     func received(binary: Span<UInt8>) {
         guard !isGreedy else { return close(.tooSlow) }
-        let before = decoder.heldBytes
-        var parts = EventArguments.Parts()
-        let step: SocketStep
         do {
-            step = try decoder.binary(binary.array(), parts: &parts)
-        } catch {
-            // What was kept of the packet is gone, too.
-            hold(decoder.heldBytes - before)
-            return close(.protocolError)
-        }
-        hold(decoder.heldBytes - before)
-        guard case .binaryPacket(let packet, let text, let attachments) = step else { return }
-        do {
+            var parts = EventArguments.Parts()
+            let lent = decoder ?? server.lendDecoder()
+            let step = try lent.decoder.binary(binary.array(), parts: &parts)
+            done(with: lent)
+            guard case .binaryPacket(let packet, let text, let attachments) = step else { return }
             try received(packet, parts, in: text.span, attachments: attachments)
-            decoder.takeBack(text: text, attachments: attachments)
+            server.takeBack(text: text, attachments: attachments)
         } catch {
             close(.protocolError)
         }
     }
 
-    /// Counts what is kept of a packet whose attachments are not all there.
-    private func hold(_ bytes: Int) {
-        if bytes != 0, !server.hold(bytes) { close(.goingAway) }
+    /// Keeps a decoder while attachments are due, and counts what it keeps of them.
+    private func done(with lent: PacketDecoder) {
+        if lent.decoder.isAwaitingAttachments {
+            decoder = lent
+        } else {
+            decoder = nil
+            server.takeBack(lent)
+        }
+        let more = lent.decoder.heldBytes - lent.counted
+        lent.counted += more
+        if more != 0, !server.hold(more) { close(.goingAway) }
     }
 
     func drained() {
@@ -117,8 +118,8 @@ final class SocketConnection: EngineDelegate {
 
     func closed() {
         engine = nil
-        _ = server.hold(-decoder.heldBytes)
-        decoder = SocketDecoder(limits: server.configuration.limits)
+        if let decoder { _ = server.hold(-decoder.counted) }
+        decoder = nil
         for socket in sockets { socket.end(.transportEnded) }
     }
 
@@ -173,7 +174,7 @@ final class SocketConnection: EngineDelegate {
     }
 
     func forget(_ socket: Socket) {
-        sockets.removeAll { $0 === socket }
+        if let place = sockets.firstIndex(where: { $0 === socket }) { sockets.remove(at: place) }
         guard !sockets.contains(where: \.isConnected) else { return }
         connectDeadline = server.now + server.configuration.connectTimeout
         rearm()
@@ -191,6 +192,9 @@ final class SocketConnection: EngineDelegate {
         engine.deadline = isConnected ? deadline : min(deadline, connectDeadline)
     }
 
+    /// Forgives what waits now.
+    func forgive() { forgiven = Int32(clamping: engine?.queuedBytes ?? 0) }
+
     /// Lets the client go when far more waits than it may keep waiting: answers come later than the
     /// requests, and a read may hold many.
     func letGoIfGreedy() {
@@ -200,7 +204,7 @@ final class SocketConnection: EngineDelegate {
     /// Whether far more waits than a client may keep waiting: it asks, and does not take the answers.
     private var isGreedy: Bool {
         guard let engine else { return true }
-        return engine.queuedBytes - forgiven > 4 * maxQueuedBytes
+        return engine.queuedBytes - Int(forgiven) > 4 * maxQueuedBytes
     }
 
     private func close(_ reason: EngineSession.CloseReason) { engine?.close(reason) }

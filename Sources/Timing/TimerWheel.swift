@@ -25,6 +25,9 @@ package struct TimerWheel<Payload> {
         var generation: UInt32
     }
 
+    /// What a timer takes.
+    static var bytesPerTimer: Int { MemoryLayout<Node>.stride }
+
     private static var slotCount: Int { 512 }
     private static var none: UInt32 { .max }
 

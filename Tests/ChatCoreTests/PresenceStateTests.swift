@@ -29,6 +29,29 @@ import Timing
         #expect(state.onlineCount == 1)
     }
 
+    /// What others are told comes in numbered pieces, and what they know in between is what they were told.
+    @Test func aCrowdIsToldAFewAtATime() {
+        var state = PresenceState()
+        let crowd = (1...5).map { User(id: UserID("u_\($0)"), name: "n\($0)") }
+        for user in crowd { state.connected(user) }
+        var told: [PresenceClaim] = []
+        for version in 1...3 {
+            let part = state.takeUntold(limit: 2)
+            #expect(part.count == (version == 3 ? 1 : 2))
+            told += part
+            #expect(state.version == Int64(version))
+            #expect(Set(state.told) == Set(told))
+        }
+        #expect(state.takeUntold(limit: 2).isEmpty)
+        #expect(Set(told) == Set(crowd.map { claim($0) }))
+        // What is chosen and not told yet is not what they know.
+        state.choose(.away, for: crowd[0].id, at: 7)
+        state.choose(.dnd, for: crowd[0].id, at: 8)
+        #expect(Set(state.told) == Set(told))
+        #expect(state.takeUntold() == [claim(crowd[0], .dnd, at: 8)])
+        #expect(state.told.count == 5)
+    }
+
     @Test func aReconnectInsideTheGraceDoesNotShow() {
         var state = PresenceState(grace: .seconds(10))
         state.connected(ada)

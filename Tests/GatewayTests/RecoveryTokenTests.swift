@@ -8,8 +8,8 @@ import Testing
     @Test func thePrivateIdGivesThePublicOneBackToItsUser() {
         let id = RecoveryToken.makeSocketID()
         let token = tokens.issue(socketID: id, user: "u_ada")
-        #expect(id.utf8.count == 16)
-        #expect(token.utf8.count == 38)
+        #expect(id.utf8.count == 15)
+        #expect(token.utf8.count == 36)
         #expect(tokens.socketID(of: token, user: "u_ada") == id)
         // Issued again it is the same: that is how a client knows that it was recovered.
         #expect(tokens.issue(socketID: id, user: "u_ada") == token)
@@ -42,8 +42,8 @@ import Testing
     }
 
     @Test(arguments: [
-        "", "x", String(repeating: "A", count: 37), String(repeating: "A", count: 39),
-        String(repeating: "=", count: 38), String(repeating: "é", count: 19),
+        "", "x", String(repeating: "A", count: 35), String(repeating: "A", count: 37),
+        String(repeating: "=", count: 36), String(repeating: "é", count: 18),
     ])
     func whatIsNoTokenIsNone(_ text: String) {
         #expect(tokens.socketID(of: text, user: "u_ada") == nil)

@@ -432,6 +432,39 @@ private final class EchoStreams: StreamHandler, WebSocketDelegate {
         #expect(found == [])
     }
 
+    /// The codec of the loop is one client's while its message is unfinished, and everybody's otherwise.
+    @Test func messagesInPiecesDoNotMixWithOthers() throws {
+        let running = try running()
+        func open() -> RawClient {
+            let client = RawClient(port: running.port)
+            client.send(
+                "GET /stream/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                    + "Sec-WebSocket-Version: 13\r\n"
+                    + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            _ = client.read(until: "\r\n\r\n")
+            return client
+        }
+        /// A frame under the mask 0.
+        func frame(_ first: UInt8, _ text: String) -> [UInt8] {
+            [first, 0x80 | UInt8(text.utf8.count), 0, 0, 0, 0] + Array(text.utf8)
+        }
+        let (slow, cut, quick) = (open(), open(), open())
+        slow.send(frame(0x01, "frag"))
+        cut.send(Array(frame(0x81, "headless").prefix(9)))
+        for word in ["one", "two"] {
+            quick.send(frame(0x81, word))
+            #expect(quick.read(5) == [0x81, 3] + Array(word.utf8))
+        }
+        slow.send(frame(0x89, "still"))
+        #expect(slow.read(7) == [0x8A, 5] + Array("still".utf8))
+        cut.send(Array(frame(0x81, "headless").dropFirst(9)))
+        #expect(cut.read(10) == [0x81, 8] + Array("headless".utf8))
+        quick.send(frame(0x88, ""))
+        #expect(quick.read(2) == [0x88, 0])
+        slow.send(frame(0x80, "ments"))
+        #expect(slow.read(11) == [0x81, 9] + Array("fragments".utf8))
+    }
+
     @Test func anUnmaskedFrameIsAProtocolError() throws {
         let running = try running()
         let client = RawClient(port: running.port)

@@ -23,6 +23,18 @@ import Timing
         #expect(read.has(scope: "chat") && !read.has(scope: "internal:log"))
     }
 
+    @Test func aTokenIsKnownAgainByWhatIsKeptOfIt() {
+        var claims = AccessTokenTests.claims
+        let token = TokenIdentity(claims)
+        #expect(token.isToken("t1") && !token.isToken("t2") && !token.isToken("s1"))
+        #expect(token.isOfSession("s1") && !token.isOfSession("t1") && !token.isOfSession(nil))
+        #expect(token.isIssued(by: claims.issuedAt))
+        #expect(!token.isIssued(by: Timestamp(seconds: claims.issuedAt.seconds - 1)))
+        claims.sessionID = nil
+        let service = TokenIdentity(claims)
+        #expect(service.isOfSession(nil) && !service.isOfSession("s1") && !service.isOfSession(""))
+    }
+
     @Test func aServiceHasNoSession() throws {
         var claims = AccessTokenTests.claims
         claims.subject = "client:chat-service"

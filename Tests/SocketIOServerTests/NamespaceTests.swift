@@ -19,6 +19,20 @@ private enum Link: Sendable, CaseIterable {
 }
 
 @Suite struct NamespaceTests {
+    /// An id says where its session is, and no more: it opens neither the next session there nor any whose
+    /// secret is another.
+    @Test func anIdIsOfOneSessionAlone() throws {
+        let harness = try SocketServerHarness()
+        let first = WireClient.polling(port: harness.port)
+        #expect(first.request("POST", sid: first.sid, body: "1").head.hasPrefix("HTTP/1.1 200 "))
+        let second = WireClient.polling(port: harness.port)
+        #expect(second.sid != first.sid)
+        #expect(second.request("GET", sid: first.sid).head.hasPrefix("HTTP/1.1 400 "))
+        let changed = String(second.sid.dropLast()) + (second.sid.hasSuffix("A") ? "B" : "A")
+        #expect(second.request("GET", sid: changed).head.hasPrefix("HTTP/1.1 400 "))
+        #expect(second.join().hasPrefix("40{"))
+    }
+
     @Test(
         "Socket.IO 5, Connection: CONNECT is answered with an object of exactly a sid, over both transports",
         arguments: Link.allCases)

@@ -66,6 +66,25 @@ import Timing
         #expect(wheel.count == 0)
     }
 
+    @Test func anArmedTimerFiresAtTheEarliestOfItsDeadlines() {
+        var wheel = TimerWheel<Int>(tick: .milliseconds(10), now: at(0))
+        var timer = TimerID.none
+        wheel.arm(&timer, 1, by: at(50))
+        let early = timer
+        wheel.arm(&timer, 1, by: at(80))
+        #expect(timer == early)
+        wheel.arm(&timer, 1, by: at(20))
+        #expect(timer != early && wheel.count == 1)
+        #expect(wheel.advance(to: at(10)).isEmpty)
+        #expect(wheel.advance(to: at(30)) == [1])
+        // It has fired: the next is another.
+        wheel.arm(&timer, 1, by: at(200))
+        #expect(wheel.advance(to: at(200)) == [1])
+        wheel.cancel(timer)
+        wheel.cancel(.none)
+        #expect(wheel.count == 0)
+    }
+
     /// Against a sorted list, ten thousand random moves.
     @Test(arguments: [UInt64(1), 2, 3])
     func agreesWithASortedList(seed: UInt64) {

@@ -338,6 +338,7 @@ final class BenchClient: DescriptorHandler, TimerTarget {
         if text.hasPrefix("44") {
             return fail("it was refused: \(String(decoding: packet.prefix(300), as: UTF8.self))")
         }
+        if text.hasPrefix("42[\"presence\"") { return worker.countPresence() }
         if text.hasPrefix("42[\"session\""), state == .joining {
             guard let parts = try? JSONValue(parsing: Array(packet.dropFirst(2))),
                 let session = parts.array?.dropFirst().first

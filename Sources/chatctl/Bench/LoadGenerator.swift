@@ -138,6 +138,17 @@ final class LoadGenerator {
         }
     }
 
+    /// Waits until presence has told everybody of everybody: a batch a second, of 200 users.
+    func settlePresence() throws {
+        var batches = -1
+        var quietSince = SystemClock.now()
+        try wait("presence") { status in
+            let now = SystemClock.now()
+            if status.presences != batches { (batches, quietSince) = (status.presences, now) }
+            return now - quietSince > .seconds(3)
+        }
+    }
+
     // MARK: Load
 
     /// Loads by the clock and waits until everything has come.

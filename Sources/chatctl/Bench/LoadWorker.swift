@@ -36,12 +36,14 @@ struct LoadStatus: Sendable {
     var sent = 0
     var answers = 0
     var pings = 0
+    /// Batches of changes in presence.
+    var presences = 0
 
     static func + (a: LoadStatus, b: LoadStatus) -> LoadStatus {
         LoadStatus(
             failure: a.failure ?? b.failure, ready: a.ready + b.ready, busy: a.busy + b.busy,
             events: a.events + b.events, sent: a.sent + b.sent, answers: a.answers + b.answers,
-            pings: a.pings + b.pings)
+            pings: a.pings + b.pings, presences: a.presences + b.presences)
     }
 }
 
@@ -113,6 +115,7 @@ final class LoadWorker {
     var deliveries: Int { result.deliveries }
     func countRead() { result.reads += 1 }
     func countPing() { status.pings += 1 }
+    func countPresence() { status.presences += 1 }
 
     func inflate(_ frame: UnsafeRawBufferPointer, parameters: DeflateParameters) -> [UInt8]? {
         inflater.inflate(frame, parameters: parameters)

@@ -7,8 +7,6 @@ internal import Timing
 struct IdleScenario: BenchScenario {
     /// Handshakes under way at once: this is no storm.
     private static let atOnce = 256
-    /// Until presence has told everybody of everybody.
-    private static let rest = Duration.seconds(5)
 
     let options: BenchOptions
 
@@ -26,7 +24,7 @@ struct IdleScenario: BenchScenario {
         let kernelBefore = KernelSockets.now()
         let connects = try generator.connect(0..<count, atOnce: IdleScenario.atOnce)
         try generator.settle()
-        SystemClock.sleep(IdleScenario.rest)
+        try generator.settlePresence()
 
         let full = target.memory ?? empty
         let kernel = KernelSockets.now()
