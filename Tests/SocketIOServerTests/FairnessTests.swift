@@ -181,7 +181,8 @@ extension RawClient {
         #expect(acks.take(8) == nil)
     }
 
-    @Test func theOldestMakesRoomAtTheLimitAndOnePastIt() {
+    @Test("Socket.IO 5, Limits: answers that a client owes, at the limit and one past it")
+    func theOldestMakesRoomAtTheLimitAndOnePastIt() {
         add(0..<PendingAcks.capacity)
         #expect(log.missing.isEmpty)
         add([PendingAcks.capacity])

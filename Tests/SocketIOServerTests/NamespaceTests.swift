@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import EngineIO
 import EngineIOServer
+import HTTPServer
 import JSON
 import SocketIOServer
 import TestSupport
@@ -153,6 +154,16 @@ private enum Link: Sendable, CaseIterable {
         #expect(!WireClient.polling(port: harness.port).sid.isEmpty)
     }
 
+    @Test("Engine.IO 4, Limits: sessions of one address, at the limit and one past it: 503")
+    func sessionsOfAnAddressAreLimited() throws {
+        let harness = try SocketServerHarness(serverAdjust: { $0.maxConnectionsPerAddress = 8 })
+        let clients = (0..<8).map { _ in WireClient.polling(port: harness.port) }
+        #expect(clients.allSatisfy { !$0.sid.isEmpty })
+        #expect(clients[0].request("GET").head.hasPrefix("HTTP/1.1 503 "))
+        clients[0].send("1")
+        #expect(!WireClient.polling(port: harness.port).sid.isEmpty)
+    }
+
     @Test func closingTheTransportTellsTheClientToComeBack() throws {
         let harness = try SocketServerHarness()
         let client = WireClient.webSocket(port: harness.port)
@@ -218,7 +229,9 @@ private enum Link: Sendable, CaseIterable {
 
     /// python-engineio ends the session over a payload of more than 16 packets; the official client,
     /// told by its query, takes any number.
-    @Test(arguments: [("EIO=4&transport=polling", 40), ("transport=polling&EIO=4", 16)])
+    @Test(
+        "Engine.IO 4, Limits: packets of one poll: all for the official client, 16 for others",
+        arguments: [("EIO=4&transport=polling", 40), ("transport=polling&EIO=4", 16)])
     func aPollHoldsWhatItsClientTakes(_ query: String, _ count: Int) throws {
         let harness = try SocketServerHarness()
         let client = WireClient.polling(port: harness.port, query: query)
