@@ -4,6 +4,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <malloc.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <pthread.h>
@@ -151,6 +152,8 @@ int clinux_close(int fd) { return answer(close(fd)); }
 int clinux_shutdown_write(int fd) { return answer(shutdown(fd, SHUT_WR)); }
 
 void clinux_thread_name(const char *name) { pthread_setname_np(pthread_self(), name); }
+
+void clinux_large_blocks(int bytes) { mallopt(M_MMAP_THRESHOLD, bytes); }
 
 static int local_address(const char *path, struct sockaddr_un *address) {
     memset(address, 0, sizeof *address);

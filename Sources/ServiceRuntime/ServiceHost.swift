@@ -117,6 +117,7 @@ package enum ServiceHost {
         _ program: Settings.Program, name: String, keys: [any SettingDeclaration],
         build: (ServiceContext) throws -> ServiceParts
     ) -> Never {
+        Heap.givesBackLargeBlocks()
         Signals.prepare()
         let settings = Settings.load(
             program: program, keys: keys + CommonSettings.keys + [supervised])

@@ -47,6 +47,8 @@ int clinux_socketpair(int *one, int *other);
 int clinux_close(int fd);
 int clinux_shutdown_write(int fd);
 void clinux_thread_name(const char *name);
+/// Has malloc keep blocks of so many bytes and more apart, and give them back when they are freed.
+void clinux_large_blocks(int bytes);
 
 /// Sockets inside this machine, stream, non-blocking and close-on-exec. A path too long for a socket
 /// address answers ENAMETOOLONG.
