@@ -27,6 +27,8 @@ package final class Gateway: CommitObserver, Sendable {
     private let bus: any Bus
     private let feed = LogFeed()
     private let wiring = Locked(Wiring())
+    /// Loops that gather publications, and for how long.
+    private let windows = Locked<[Int: Duration]>([:])
 
     private struct Wiring {
         var store: ChatStore?
@@ -100,6 +102,16 @@ package final class Gateway: CommitObserver, Sendable {
     }
 
     // MARK: Commits
+
+    /// A loop has changed how long it gathers publications. What is committed meanwhile is delivered when
+    /// that is over, so commits may gather, too: for a quarter, which is what it may add to an answer.
+    func gathers(for window: Duration, loop: Int) {
+        let longest = windows.withLock { windows in
+            windows[loop] = window == .zero ? nil : window
+            return windows.values.max() ?? .zero
+        }
+        store.gather(for: longest / 4)
+    }
 
     package func committed(_ items: [CommitItem]) {
         var deliveries: [Delivery] = []

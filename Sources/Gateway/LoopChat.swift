@@ -62,10 +62,14 @@ final class LoopChat {
             return ChatClient(socket: socket, chat: chat)
         }
         chat = self
-        let window = gateway.metrics.flushWindow(loop: loop.index)
-        sockets.flushed = { [unowned sockets, metrics = gateway.metrics] deliveries in
-            metrics.deliveries.increment(by: deliveries)
-            window.set(Int(sockets.window.length.nanoseconds / 1000))
+        let gauge = gateway.metrics.flushWindow(loop: loop.index)
+        var window = Duration.zero
+        sockets.flushed = { [unowned sockets, gateway, index = loop.index] deliveries in
+            gateway.metrics.deliveries.increment(by: deliveries)
+            guard sockets.window.length != window else { return }
+            window = sockets.window.length
+            gauge.set(Int(window.nanoseconds / 1000))
+            gateway.gathers(for: window, loop: index)
         }
     }
 

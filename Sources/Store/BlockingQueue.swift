@@ -16,6 +16,8 @@ final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
     private var isClosed = false
     private var isWoken = false
     private var waiting = 0
+    /// How many elements whoever waits waits for.
+    private var wanted = 1
 
     init(limit: Int) {
         self.limit = limit
@@ -45,7 +47,7 @@ final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
         locked {
             guard !isClosed, elements.count < limit else { return false }
             elements.append(element)
-            if waiting > 0 { pthread_cond_signal(condition) }
+            if waiting > 0, elements.count >= wanted { pthread_cond_signal(condition) }
             return true
         }
     }
@@ -77,6 +79,16 @@ final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
+    /// Waits until so many elements are there, until `end`, or until woken or closed. For a queue of one
+    /// taker.
+    func wait(for count: Int, until end: Instant) {
+        locked {
+            wanted = count
+            wait(until: end)
+            wanted = 1
+        }
+    }
+
     /// Takes the oldest element, waiting for one. Nil when the queue is closed and empty.
     func next() -> Element? {
         locked {
@@ -85,14 +97,17 @@ final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
         }
     }
 
-    private func wait(_ timeout: Duration) {
+    private func wait(_ timeout: Duration) { wait(until: SystemClock.now() + timeout) }
+
+    /// For `wanted` elements, with the lock held.
+    private func wait(until end: Instant) {
         defer { isWoken = false }
-        guard elements.isEmpty, !isClosed, !isWoken else { return }
-        let end = (SystemClock.now() + timeout).nanoseconds
+        guard elements.count < wanted, !isClosed, !isWoken else { return }
         var deadline = timespec(
-            tv_sec: Int(end / 1_000_000_000), tv_nsec: Int(end % 1_000_000_000))
+            tv_sec: Int(end.nanoseconds / 1_000_000_000),
+            tv_nsec: Int(end.nanoseconds % 1_000_000_000))
         waiting += 1
-        while elements.isEmpty, !isClosed, !isWoken {
+        while elements.count < wanted, !isClosed, !isWoken {
             if pthread_cond_timedwait(condition, mutex, &deadline) == ETIMEDOUT { break }
         }
         waiting -= 1

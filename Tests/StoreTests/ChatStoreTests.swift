@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: MIT
 import ChatCore
+import Glibc
 import Metrics
 import Locks
 import Synchronization
@@ -164,6 +165,33 @@ func soundEntries(of path: String) throws -> [LogEntry] {
         #expect(copy.head == sent.seq)
         #expect(try recorder.send("ada", "hello", "k", on: copy) == sent)
         copy.stop()
+    }
+
+    /// What is told to gather does so, up to a full group; the first after a pause is committed at once.
+    @Test func groupsGatherWhereTheyAreTold() throws {
+        let metrics = MetricsRegistry()
+        let store = try ChatStore(path: path, observer: recorder, metrics: metrics)
+        defer { store.stop() }
+        func commits() -> UInt64 { metrics.counter("chat_store_commits_total", help: "").value }
+        _ = try recorder.send("ada", "first", on: store)
+
+        store.gather(for: .seconds(300))
+        _ = try recorder.send("ada", "at once, and the pause begins", on: store)
+        let before = (commits(), recorder.outcomeCount)
+        let command = Command.send(room: .lobby, text: "x", clientID: nil, replyTo: nil)
+        for _ in 0..<63 {
+            #expect(store.submit(command, actor: actor("ada"), ticket: recorder.ticket()))
+        }
+        usleep(50_000)
+        #expect(recorder.outcomeCount == before.1)
+        #expect(store.submit(command, actor: actor("ada"), ticket: recorder.ticket()))
+        #expect(eventually { recorder.outcomeCount == before.1 + 64 })
+        #expect(commits() == before.0 + 1)
+
+        // Nothing is kept waiting when the store stops.
+        #expect(store.submit(command, actor: actor("ada"), ticket: recorder.ticket()))
+        store.stop()
+        #expect(recorder.outcomeCount == before.1 + 65)
     }
 
     @Test func tenThousandMessagesInFewCommits() throws {
