@@ -82,7 +82,8 @@ final class LogFeed: Sendable {
             defer { state.waiters = [] }
             return state.waiters
         }
-        for waiter in woken { answer(waiter, reader, mayWait: false) }
+        // A commit told late may be one they have seen: they go on waiting then.
+        for waiter in woken { answer(waiter, reader, mayWait: true) }
     }
 
     /// Answers those whose wait is over.

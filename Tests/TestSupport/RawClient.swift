@@ -76,6 +76,12 @@ package final class RawClient {
         shutdown(descriptor, Int32(SHUT_RD))
     }
 
+    /// Whether bytes, or the end, come within a time.
+    package func hears(within milliseconds: Int32) -> Bool {
+        var wanted = pollfd(fd: descriptor, events: Int16(POLLIN), revents: 0)
+        return poll(&wanted, 1, milliseconds * Int32(patience)) > 0
+    }
+
     /// The next bytes, at most `count`; empty at the end or after two seconds of silence.
     package func read(_ count: Int = 65_536) -> [UInt8] {
         var buffer = [UInt8](repeating: 0, count: count)
