@@ -145,10 +145,9 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         case .opening: if !server.takesHandshakeStep() { return }
         case .http, .webSocket:
             let now = server.loop.now
-            if !ration.isCheap(now: now) {
-                let line = ration.line(now: now)
-                if line == .long || server.isLate { return wait(in: line) }
-            }
+            let isCheap = ration.isCheap(now: now)
+            let line = ration.line(now: now)
+            if line == .long || server.isLate(isCheap: isCheap) { return wait(in: line) }
         case .answering, .draining, .closed: break
         }
         receive()

@@ -249,8 +249,8 @@ package final class LoopServer {
         loop.wake(at: loop.now)
     }
 
-    /// Whether a read of which little is known has to wait in line.
-    var isLate: Bool { share.isLate(on: loop) }
+    /// Whether a read has to wait in line, by whether it may be expected to be cheap.
+    func isLate(isCheap: Bool) -> Bool { share.isLate(isCheap: isCheap, on: loop) }
 
     /// To be asked behind each read.
     /// - Returns: what it has cost, in nanoseconds.

@@ -93,6 +93,9 @@ struct Ration {
 struct TurnShare {
     /// From the beginning of a turn: past it, input that may be dear waits in line.
     private static let forArrivals: Int64 = 500_000
+    /// Past it all input does. What has been cheap need not stay so, and of thousands who grow a buffer
+    /// in step each has been cheap until then.
+    private static let forAllArrivals: Int64 = 2_000_000
     /// For the lines, a turn.
     private static let forLines: Int64 = 500_000
 
@@ -103,10 +106,11 @@ struct TurnShare {
     private var lastReading: Int64 = 0
     private var turnBegan: Int64 = 0
 
-    /// Whether a read that may be dear has to wait.
-    mutating func isLate(on loop: EventLoop) -> Bool {
+    /// Whether a read has to wait.
+    mutating func isLate(isCheap: Bool = false, on loop: EventLoop) -> Bool {
         begin(on: loop)
-        return lastReading - turnBegan > TurnShare.forArrivals
+        return lastReading - turnBegan
+            > (isCheap ? TurnShare.forAllArrivals : TurnShare.forArrivals)
     }
 
     /// Reads the clock behind one read.

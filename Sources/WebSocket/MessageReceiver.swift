@@ -79,7 +79,7 @@ package struct MessageReceiver {
     /// need no memory of their own, and a connection that is idle holds little.
     private static let maxKeptBytes = 4096
 
-    /// Whether the peer's close frame was read.
+    /// Whether nothing more is read: the peer's close frame was, or what cannot be understood.
     package private(set) var isClosed = false
 
     /// A receiver for a connection just open.
@@ -109,11 +109,22 @@ package struct MessageReceiver {
 
     /// Reads on. `bytes` begins with the first byte not consumed by the calls before; payloads in it are
     /// unmasked in place.
-    /// - Throws: `WebSocketError`; the receiver is spent then.
+    /// - Throws: `WebSocketError`; the receiver is closed then.
     package mutating func next(
         in bytes: inout MutableSpan<UInt8>
     ) throws(WebSocketError) -> ReceiveStep {
         if isClosed { return ReceiveStep(consumed: bytes.count, event: .needMore) }
+        do throws(WebSocketError) {
+            return try read(in: &bytes)
+        } catch {
+            end()
+            throw error
+        }
+    }
+
+    private mutating func read(
+        in bytes: inout MutableSpan<UInt8>
+    ) throws(WebSocketError) -> ReceiveStep {
         var offset = 0
         while true {
             guard let frame else {

@@ -433,22 +433,50 @@ private final class EchoStreams: StreamHandler, WebSocketDelegate {
     }
 
     /// The codec of the loop is one client's while its message is unfinished, and everybody's otherwise.
+    /// A client whose upgrade has been answered.
+    private static func open(_ running: Running) -> RawClient {
+        let client = RawClient(port: running.port)
+        client.send(
+            "GET /stream/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + "Sec-WebSocket-Version: 13\r\n"
+                + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+        _ = client.read(until: "\r\n\r\n")
+        return client
+    }
+
+    /// What reads a message is lent from connection to connection: never with what broke one of them.
+    @Test(
+        arguments: [
+            [0x81, 0x81, 0, 0, 0, 0, 0xC3],  // a character cut off
+            [0x81, 0x81, 0, 0, 0, 0, 0xFF],  // no UTF-8
+            [0x01, 0x81, 0, 0, 0, 0, 0xC3, 0x80, 0x80, 0, 0, 0, 0],  // the same in fragments
+            [0x01, 0x81, 0, 0, 0, 0, 0x41, 0x81, 0x81, 0, 0, 0, 0, 0x41],  // one inside another
+            [0x80, 0x81, 0, 0, 0, 0, 0x41],  // a continuation of nothing
+            [0x83, 0x80, 0, 0, 0, 0], [0xC1, 0x80, 0, 0, 0, 0], [0x81, 1, 0x41],
+            [0x88, 0x81, 0, 0, 0, 0, 0x03], [0x88, 0x82, 0, 0, 0, 0, 0x03, 0xED],
+            [0x88, 0x83, 0, 0, 0, 0, 0x03, 0xE8, 0xC3],
+        ] as [[UInt8]])
+    func whatBreaksOneConnectionLeavesTheNextAlone(frames: [UInt8]) throws {
+        let running = try running()
+        let (broken, sound) = (Self.open(running), Self.open(running))
+        broken.send(frames)
+        #expect(broken.read().prefix(2) == [0x88, 2])
+        for text in ["\u{3BA}\u{1F79}", "A"] {
+            let bytes = Array(text.utf8)
+            sound.send([0x81, 0x80 | UInt8(bytes.count), 0, 0, 0, 0] + bytes)
+            #expect(sound.read(2 + bytes.count) == [0x81, UInt8(bytes.count)] + bytes)
+        }
+    }
+
     @Test func messagesInPiecesDoNotMixWithOthers() throws {
         let running = try running()
-        func open() -> RawClient {
-            let client = RawClient(port: running.port)
-            client.send(
-                "GET /stream/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                    + "Sec-WebSocket-Version: 13\r\n"
-                    + "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
-            _ = client.read(until: "\r\n\r\n")
-            return client
-        }
         /// A frame under the mask 0.
         func frame(_ first: UInt8, _ text: String) -> [UInt8] {
             [first, 0x80 | UInt8(text.utf8.count), 0, 0, 0, 0] + Array(text.utf8)
         }
-        let (slow, cut, quick) = (open(), open(), open())
+        let (slow, cut, quick) = (
+            Self.open(running), Self.open(running), Self.open(running)
+        )
         slow.send(frame(0x01, "frag"))
         cut.send(Array(frame(0x81, "headless").prefix(9)))
         for word in ["one", "two"] {
@@ -467,12 +495,7 @@ private final class EchoStreams: StreamHandler, WebSocketDelegate {
 
     @Test func anUnmaskedFrameIsAProtocolError() throws {
         let running = try running()
-        let client = RawClient(port: running.port)
-        client.send(
-            "GET /stream/ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
-        )
-        _ = client.read(until: "\r\n\r\n")
+        let client = Self.open(running)
         client.send([0x81, 1, 65])
         let close = client.read()
         #expect(Array(close.prefix(4)) == [0x88, 2, 0x03, 0xEA])
