@@ -38,7 +38,8 @@ final class FairQueue<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
         }
     }
 
-    /// Nothing more comes in; takers get what is left, then nil.
+    /// Nothing more comes in; takers get what is left, then nil. No claim is waited for any more: whoever
+    /// had one may have ended without it.
     func close() { monitor.withLock { $0.isClosed = true } }
 
     /// Takes what is next, waiting for it and for room among what is under way. Nil when the queue is
@@ -46,10 +47,8 @@ final class FairQueue<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
     func next() -> (work: Work, claim: FairClaim)? {
         typealias Taken = (asker: Asker, work: Work)?
         let taken = monitor.wait { state -> Taken? in
-            if state.lines.underWay < maxUnderWay, let next = state.lines.next() {
-                return .some(next)
-            }
-            return state.isClosed && state.lines.count == 0 ? .some(nil) : nil
+            if state.isClosed { return .some(state.lines.nextOfAny()) }
+            return state.lines.underWay < maxUnderWay ? state.lines.next().map { .some($0) } : nil
         }
         guard let (asker, work) = taken ?? nil else { return nil }
         let claim = FairClaim { [monitor] cost in
@@ -145,6 +144,16 @@ struct FairLines<Asker: Hashable & Sendable, Work: Sendable>: Sendable {
         now = max(now, turn.start)
         count -= 1
         return (turn.asker, work)
+    }
+
+    /// Takes any piece, in no fair order and whatever else of its asker is under way: for the end.
+    mutating func nextOfAny() -> (asker: Asker, work: Work)? {
+        guard let asker = lines.first(where: { !$0.value.works.isEmpty })?.key,
+            let work = lines[asker]?.works.popFirst()
+        else { return nil }
+        underWay += 1
+        count -= 1
+        return (asker, work)
     }
 
     /// What `next` gave last to this asker is done.

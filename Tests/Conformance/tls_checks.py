@@ -248,7 +248,7 @@ def python_client(service):
         people, heard = [], []
         for name in ("ada", "bob"):
             # Its threads read and write one SSL object at a time of their own choosing, which loses a
-            # connection in a thousand at its beginning (miguelgrinberg/python-engineio issue 461): so it
+            # connection in a thousand at its beginning (github.com/miguelgrinberg/python-engineio, 461): so it
             # may try again, as it does unless told not to.
             for attempt in (1, 2, 3):
                 client = socketio.Client(

@@ -105,4 +105,19 @@ import Testing
         }
         #expect(done >= 3)
     }
+
+    /// Claims that nobody ends, as those of a loop that has gone, hold up neither what waits nor the end.
+    @Test func closingWaitsForNoClaim() {
+        let queue = FairQueue<String, Int>(limit: 10, maxUnderWay: 1)
+        for work in 1...3 { #expect(queue.append(work, by: "ada")) }
+        #expect(queue.append(4, by: "bob"))
+        let first = queue.next()
+        #expect(first?.work == 1)
+        queue.close()
+        var rest: [Int] = []
+        while let (work, _) = queue.next() { rest.append(work) }
+        #expect(rest.sorted() == [2, 3, 4])
+        #expect(!queue.append(5, by: "ada"))
+        first?.claim.end()
+    }
 }
