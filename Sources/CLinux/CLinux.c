@@ -69,7 +69,8 @@ int clinux_eventfd_drain(int fd) {
     return count < 0 && errno != EAGAIN ? -errno : 0;
 }
 
-int clinux_listen(const char *host, uint16_t *port, int backlog, int reuse_port) {
+int clinux_listen(
+    const char *host, uint16_t *port, int backlog, int reuse_port, int unsent_bytes) {
     struct sockaddr_storage storage;
     socklen_t length;
     memset(&storage, 0, sizeof storage);
@@ -92,6 +93,8 @@ int clinux_listen(const char *host, uint16_t *port, int backlog, int reuse_port)
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) goto failed;
     if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) goto failed;
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) goto failed;
+    // Accepted sockets inherit it. Refused by kernels older than 3.12: then the buffer is the bound.
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
     if (bind(fd, (struct sockaddr *)&storage, length) < 0) goto failed;
     if (listen(fd, backlog) < 0) goto failed;
     length = sizeof storage;

@@ -399,7 +399,9 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     private func perform(_ step: EngineSession.Step) {
         switch step {
         case .nothing, .deliver: break
-        case .sendPing: sendRaw([EnginePacketType.ping.rawValue])
+        case .sendPing:
+            let ping = [EnginePacketType.ping.rawValue]
+            if let channel { channel.send(ahead: ping.span) } else { sendRaw(ping) }
         case .confirmProbe:
             polling?.probe?.send(text: Array("3probe".utf8).span)
             releasePoll()

@@ -13,7 +13,7 @@ package struct GatewayConfiguration: Sendable {
     /// From the transport's opening to CONNECT done. The reference server's default.
     package var connectTimeout: Duration = .seconds(45)
     /// Bytes that may wait for one client before it is fed from the log instead, at its own pace.
-    package var maxQueuedBytes = 1 << 20
+    package var maxQueuedBytes = 256 << 10
 
     var sockets: SocketServerConfiguration {
         var sockets = SocketServerConfiguration(engine: engine)

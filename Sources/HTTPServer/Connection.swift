@@ -428,6 +428,13 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         markDirty()
     }
 
+    /// Queues a WebSocket frame that is not to wait for others.
+    func enqueue(ahead frame: [UInt8]) {
+        guard phase != .closed else { return }
+        outbox.append(ahead: frame)
+        markDirty()
+    }
+
     func enqueue(shared: SharedBytes, _ range: Range<Int>) {
         guard phase != .closed else { return }
         outbox.append(shared: shared, range)
@@ -438,19 +445,24 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     /// not take is queued.
     func sendNow(_ shared: SharedBytes, _ range: Range<Int>) {
         guard phase == .webSocket else { return }
-        var sent = 0
         if secure == nil, outbox.isEmpty, !isInBatch {
             if let batch = server.openBatch {
                 isInBatch = true
                 return batch.add(self, descriptor, shared, range)
             }
-            sent = clinux_send(
+            let sent = clinux_send(
                 descriptor, shared.memory.baseAddress.map { $0 + range.lowerBound }, range.count)
             if sent == range.count { return }
             // Why it took nothing is found out, and dealt with, by the flush.
-            sent = max(0, sent)
+            return resume(shared, range, sent: max(0, sent))
         }
-        enqueue(shared: shared, range.lowerBound + sent..<range.upperBound)
+        enqueue(shared: shared, range)
+    }
+
+    /// Goes on with what the kernel has taken the first `sent` bytes of, before all that waits.
+    private func resume(_ shared: SharedBytes, _ range: Range<Int>, sent: Int) {
+        outbox.prepend(shared: shared, range, sent: sent)
+        markDirty()
     }
 
     /// The same for several pieces, gathered for one system call where they are not too long for that.
@@ -473,18 +485,20 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
             filled += piece.count
         }
         let sent = max(0, clinux_send(descriptor, scratch.baseAddress, filled))
-        if sent < filled { enqueue(Array(scratch[sent..<filled])) }
+        guard sent < filled else { return }
+        resume(
+            SharedBytes(UnsafeRawBufferPointer(rebasing: scratch[..<filled])), 0..<filled,
+            sent: sent)
     }
 
     /// The kernel has taken all that was put by for this connection.
     func batchSent() { isInBatch = false }
 
-    /// The kernel has left a part: it goes before what was queued meanwhile.
-    func batchLeft(_ bytes: SharedBytes, _ range: Range<Int>) {
+    /// The kernel has taken only the first `sent` bytes: the rest goes before what was queued meanwhile.
+    func batchLeft(_ bytes: SharedBytes, _ range: Range<Int>, sent: Int) {
         isInBatch = false
         guard phase != .closed else { return }
-        outbox.prepend(shared: bytes, range)
-        markDirty()
+        resume(bytes, range, sent: sent)
     }
 
     func markDirty() {
@@ -519,8 +533,12 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     }
 
     private func flushUnsent() -> Outbox.Progress {
-        guard let secure else { return outbox.flush(to: descriptor, scratch: server.scratch) }
-        return outbox.flush(through: secure, to: descriptor, scratch: server.scratch)
+        let most = phase == .webSocket ? Server.notSentBytes : .max
+        guard let secure else {
+            return outbox.flush(to: descriptor, most: most, scratch: server.scratch)
+        }
+        return outbox.flush(
+            through: secure, to: descriptor, most: most, scratch: server.scratch)
     }
 
     /// Everything is sent: end our half and wait for the peer's, so that no reset overtakes the

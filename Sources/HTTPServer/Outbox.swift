@@ -3,6 +3,7 @@ internal import Bytes
 internal import CLinux
 internal import DequeModule
 internal import Glibc
+internal import WebSocket
 
 /// Bytes that many connections send without owning them: immutable, at one address as long as somebody
 /// holds them, so that the kernel can be given many such addresses in one call.
@@ -94,16 +95,26 @@ struct Outbox: ~Copyable {
         queue().append(shared: shared, range)
     }
 
-    /// Puts back what was to go before everything else and of which the kernel has taken only a part.
-    /// Nothing of what waits has been sent since.
-    mutating func prepend(shared: SharedBytes, _ range: Range<Int>) {
-        queue().prepend(shared: shared, range)
+    /// Puts back what was to go before everything else and of which the kernel has taken the first `sent`
+    /// bytes. Nothing of what waits has been sent since.
+    mutating func prepend(shared: SharedBytes, _ range: Range<Int>, sent: Int) {
+        queue().prepend(shared: shared, range, sent: sent)
+    }
+
+    /// Puts a WebSocket frame before all that waits and has not begun to be sent: behind the frame that
+    /// is half with the kernel. Each piece that waits is of whole frames.
+    mutating func append(ahead frame: [UInt8]) {
+        if isEmpty { append(own: frame) } else { queue().append(ahead: frame) }
     }
 
     /// Hands as much as it can to the kernel: one system call where it fits.
-    /// - Parameter scratch: where several segments are gathered; copying up to its size costs less
-    ///   than `writev` on the kernels measured.
-    mutating func flush(to descriptor: Int32, scratch: UnsafeMutableRawBufferPointer) -> Progress {
+    /// - Parameters:
+    ///   - most: bytes a call, of a queue.
+    ///   - scratch: where several segments are gathered; copying up to its size costs less than `writev`
+    ///     on the kernels measured.
+    mutating func flush(
+        to descriptor: Int32, most: Int = .max, scratch: UnsafeMutableRawBufferPointer
+    ) -> Progress {
         switch content {
         case .empty: return .empty
         case .own(let bytes):
@@ -118,7 +129,7 @@ struct Outbox: ~Copyable {
             queue().drop(max(0, sent))
             return .blocked
         case .queue(let queue):
-            let progress = queue.flush(to: descriptor, scratch: scratch)
+            let progress = queue.flush(to: descriptor, most: most, scratch: scratch)
             if progress == .empty { content = .empty }
             return progress
         }
@@ -127,7 +138,7 @@ struct Outbox: ~Copyable {
     /// Encrypts and sends as much as the kernel takes: a write's worth of plaintext at a time, straight
     /// from where it lies when one segment fills it, so that what is shared is not copied first.
     mutating func flush(
-        through secure: SecureTransport, to descriptor: Int32,
+        through secure: SecureTransport, to descriptor: Int32, most: Int = .max,
         scratch: UnsafeMutableRawBufferPointer
     ) -> Progress {
         if secure.unsent > 0 {
@@ -136,7 +147,8 @@ struct Outbox: ~Copyable {
         }
         if isEmpty { return .empty }
         let queue = queue()
-        let progress = queue.flush(through: secure, to: descriptor, scratch: scratch)
+        let progress = queue.flush(
+            through: secure, to: descriptor, most: most, scratch: scratch)
         if queue.count == 0 { content = .empty }
         return progress
     }
@@ -166,6 +178,17 @@ private final class OutboxQueue {
             switch self {
             case .own(let bytes): bytes.count
             case .shared(_, let range): range.count
+            }
+        }
+
+        func split(at offset: Int) -> (Segment, Segment) {
+            switch self {
+            case .own(let bytes): (.own(Array(bytes[..<offset])), .own(Array(bytes[offset...])))
+            case .shared(let bytes, let range):
+                (
+                    .shared(bytes, range.lowerBound..<range.lowerBound + offset),
+                    .shared(bytes, range.lowerBound + offset..<range.upperBound)
+                )
             }
         }
 
@@ -206,26 +229,57 @@ private final class OutboxQueue {
         count += range.count
     }
 
-    func prepend(shared: SharedBytes, _ range: Range<Int>) {
-        precondition(sent == 0)
+    func prepend(shared: SharedBytes, _ range: Range<Int>, sent: Int) {
+        precondition(self.sent == 0)
         segments.prepend(.shared(shared, range))
-        count += range.count
+        self.sent = sent
+        count += range.count - sent
+    }
+
+    func append(ahead frame: [UInt8]) {
+        seal()
+        var place = 0
+        if sent > 0, let first = segments.first {
+            guard let end = endOfFrame(at: sent, in: first) else { return append(own: frame) }
+            place = 1
+            if end < first.count {
+                let (head, rest) = first.split(at: end)
+                segments[0] = head
+                segments.insert(rest, at: 1)
+            }
+        }
+        segments.insert(.own(frame), at: place)
+        count += frame.count
+    }
+
+    /// Where the frame ends that is sent up to `sent`. Nil when what is being sent is no frame: the
+    /// answer to the opening handshake.
+    private func endOfFrame(at sent: Int, in segment: Segment) -> Int? {
+        segment.withBytes(from: 0) { bytes in
+            var end = 0
+            while end < sent {
+                guard let next = FrameWriter.endOfFrame(at: end, in: Span(_unsafeBytes: bytes))
+                else { return nil }
+                end = next
+            }
+            return end
+        }
     }
 
     func flush(
-        to descriptor: Int32, scratch: UnsafeMutableRawBufferPointer
+        to descriptor: Int32, most: Int, scratch: UnsafeMutableRawBufferPointer
     ) -> Outbox.Progress {
         seal()
         while let first = segments.first {
             let offered: Int
             let result: Int
-            if segments.count == 1 || first.count - sent >= scratch.count {
-                offered = first.count - sent
+            if segments.count == 1 || first.count - sent >= min(most, scratch.count) {
+                offered = min(first.count - sent, most)
                 result = first.withBytes(from: sent) {
-                    clinux_send(descriptor, $0.baseAddress, $0.count)
+                    clinux_send(descriptor, $0.baseAddress, offered)
                 }
             } else {
-                offered = gather(into: scratch)
+                offered = gather(into: scratch, most: most)
                 result = clinux_send(descriptor, scratch.baseAddress, offered)
             }
             guard result >= 0 else { return result == -Int(EAGAIN) ? .blocked : .failed }
@@ -236,20 +290,21 @@ private final class OutboxQueue {
     }
 
     func flush(
-        through secure: SecureTransport, to descriptor: Int32,
+        through secure: SecureTransport, to descriptor: Int32, most: Int,
         scratch: UnsafeMutableRawBufferPointer
     ) -> Outbox.Progress {
         seal()
+        let most = min(most, scratch.count)
         while let first = segments.first {
             let offered: Int
             let progress: Outbox.Progress
-            if segments.count == 1 || first.count - sent >= scratch.count {
-                offered = min(first.count - sent, scratch.count)
+            if segments.count == 1 || first.count - sent >= most {
+                offered = min(first.count - sent, most)
                 progress = first.withBytes(from: sent) {
                     secure.send(UnsafeRawBufferPointer(rebasing: $0[..<offered]), to: descriptor)
                 }
             } else {
-                offered = gather(into: scratch)
+                offered = gather(into: scratch, most: most)
                 progress = secure.send(
                     UnsafeRawBufferPointer(rebasing: scratch[..<offered]), to: descriptor)
             }
@@ -267,16 +322,17 @@ private final class OutboxQueue {
         tail = []
     }
 
-    private func gather(into scratch: UnsafeMutableRawBufferPointer) -> Int {
+    private func gather(into scratch: UnsafeMutableRawBufferPointer, most: Int) -> Int {
+        let room = min(most, scratch.count)
         var filled = 0
         for (index, segment) in segments.enumerated() {
             filled += segment.withBytes(from: index == 0 ? sent : 0) { bytes in
-                let count = min(bytes.count, scratch.count - filled)
+                let count = min(bytes.count, room - filled)
                 UnsafeMutableRawBufferPointer(rebasing: scratch[filled..<filled + count])
                     .copyMemory(from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
                 return count
             }
-            if filled == scratch.count { break }
+            if filled == room { break }
         }
         return filled
     }

@@ -110,12 +110,11 @@ final class SendBatch {
                 entry.connection.batchSent()
                 continue
             }
-            let rest = entry.range.lowerBound + sent..<entry.range.upperBound
             switch entry.bytes {
-            case .shared(let bytes): entry.connection.batchLeft(bytes, rest)
+            case .shared(let bytes): entry.connection.batchLeft(bytes, entry.range, sent: sent)
             case .gathered:
-                let bytes = SharedBytes(UnsafeRawBufferPointer(rebasing: arena[rest]))
-                entry.connection.batchLeft(bytes, 0..<bytes.count)
+                let bytes = SharedBytes(UnsafeRawBufferPointer(rebasing: arena[entry.range]))
+                entry.connection.batchLeft(bytes, 0..<bytes.count, sent: sent)
             }
         }
         done.removeAll(keepingCapacity: true)

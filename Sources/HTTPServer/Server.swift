@@ -97,6 +97,12 @@ package final class Server: Sendable {
     /// The counter of completed handshakes of one kind.
     func handshakes(resumed: Bool) -> Counter { resumed ? resumedHandshakes : fullHandshakes }
 
+    /// Bytes of a connection that the kernel takes before it has sent them (`TCP_NOTSENT_LOWAT`), and
+    /// that a WebSocket gives it at once where more waits. What waits here instead may be overtaken by a
+    /// ping, and is shared with other connections: to one who reads a kilobyte a second, a ping behind
+    /// the megabytes the kernel would buffer comes hours late.
+    static let notSentBytes = 8 * 1024
+
     /// Mailboxes of the loops, in order; empty before `start`.
     package var mailboxes: [Mailbox] { state.withLock { $0.mailboxes } }
 
@@ -115,7 +121,8 @@ package final class Server: Sendable {
         var listeners = inherited
         if inherited.isEmpty { try probe(&port) }
         for _ in 0..<max(0, max(1, configuration.loops) - inherited.count) {
-            let listener = clinux_listen(configuration.host, &port, 4096, 1)
+            let listener = clinux_listen(
+                configuration.host, &port, 4096, 1, Int32(Server.notSentBytes))
             guard listener >= 0 else {
                 for other in listeners { _ = clinux_close(other) }
                 throw .cannotListen(
@@ -143,7 +150,8 @@ package final class Server: Sendable {
     private func probe(_ port: inout UInt16) throws(ServerError) {
         // Listeners of one port share it with those of any process of this user: a second server would
         // start without a word and take every other connection. Without SO_REUSEPORT it is told.
-        let probe = clinux_listen(configuration.host, &port, 1, 0)
+        let probe = clinux_listen(
+            configuration.host, &port, 1, 0, Int32(Server.notSentBytes))
         guard probe >= 0 else {
             throw .cannotListen(host: configuration.host, port: configuration.port, code: -probe)
         }

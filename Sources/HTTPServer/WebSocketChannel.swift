@@ -74,6 +74,15 @@ package final class WebSocketChannel {
         connection?.enqueue(frame)
     }
 
+    /// Queues one text message before all others that wait, as it is: a ping must reach who is slow in
+    /// time, and what goes past others has no place in a compressor's context.
+    package func send(ahead text: Span<UInt8>) {
+        guard isOpen else { return }
+        var frame: [UInt8] = []
+        FrameWriter.write(opcode: .text, payload: text, into: &frame)
+        connection?.enqueue(ahead: frame)
+    }
+
     /// Compresses a message with the loop's own deflater, for any channel that `takesDeflated`.
     /// - Returns: the payload of a frame with RSV1 set; nil when the message is too short to gain, or
     ///   does not shrink.

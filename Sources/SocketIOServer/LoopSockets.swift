@@ -12,9 +12,9 @@ package struct SocketServerConfiguration: Sendable {
     /// server's default.
     package var connectTimeout: Duration = .seconds(45)
     package var limits = SocketLimits()
-    /// Bytes that may wait for one client before its sockets have fallen behind. Four times as many
+    /// Bytes that may wait for one client before its sockets have fallen behind. Sixteen times as many
     /// end the connection of a client that goes on asking.
-    package var maxQueuedBytes = 1 << 20
+    package var maxQueuedBytes = 256 << 10
     /// Whether sockets keep the request that opened their session.
     package var keepsHandshake = false
 

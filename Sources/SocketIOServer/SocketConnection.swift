@@ -204,7 +204,7 @@ final class SocketConnection: EngineDelegate {
     /// Whether far more waits than a client may keep waiting: it asks, and does not take the answers.
     private var isGreedy: Bool {
         guard let engine else { return true }
-        return engine.queuedBytes - Int(forgiven) > 4 * maxQueuedBytes
+        return engine.queuedBytes - Int(forgiven) > 16 * maxQueuedBytes
     }
 
     private func close(_ reason: EngineSession.CloseReason) { engine?.close(reason) }

@@ -49,6 +49,17 @@ package enum FrameWriter {
         if let mask { withUnsafeBytes(of: mask.word) { output.append(contentsOf: $0) } }
     }
 
+    /// Where the frame ends that begins at `start` among frames this server has written.
+    /// - Returns: nil when no whole frame begins there.
+    package static func endOfFrame(at start: Int, in bytes: Span<UInt8>) -> Int? {
+        guard
+            case .header(let header, let payload)? = try? FrameHeader.parse(
+                bytes, at: start, role: .client, allowsCompression: true),
+            header.length <= bytes.count - payload
+        else { return nil }
+        return payload + header.length
+    }
+
     /// Appends a close frame.
     /// - Parameters:
     ///   - code: nil for an empty payload. One that must not be sent (1005, 1006, 1015 and the like) is

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 import EngineIO
 import Gateway
+import Glibc
 import JSON
 import TestSupport
 import Testing
@@ -69,6 +70,30 @@ import Testing
         // Level again: live messages come as they happen.
         _ = ada.ask("message:send", ["room": room, "text": "live"])
         #expect(texts(bob, upTo: "live") == ["live"])
+    }
+
+    /// The client is to hear a ping within its patience, however much waits: little lies before it in the
+    /// kernel, and here it goes past all that has not begun to leave.
+    @Test func aPingOvertakesWhatASlowReaderHasNotTaken() throws {
+        var engine = EngineConfiguration()
+        engine.pingInterval = .milliseconds(1200)
+        engine.pingTimeout = .seconds(600)
+        let harness = try Harness(engine: engine) { $0.isUnlimited = true }
+        let ada = try harness.client("ada")
+        let bob = WireClient.webSocket(port: harness.port, receiveBuffer: 4096)
+        bob.connect(token: harness.token("bob"))
+        let padding = String(repeating: "x", count: 900)
+        let count = 200
+        for number in 1...count {
+            ada.tell("message:send", ["room": "lobby", "text": .string("\(number) \(padding)")])
+        }
+        _ = ada.ask("room:list", [:])
+        // By now bob has been sent a ping, and has read nothing.
+        usleep(1_600_000)
+        var before = 0
+        while bob.pings == 0, let packet = bob.next() { before += packet.utf8.count }
+        #expect(bob.pings == 1)
+        #expect(before < 64 * 1024, "a ping came behind \(before) bytes")
     }
 
     @Test func aReaderThatIsBehindIsStillAnswered() throws {

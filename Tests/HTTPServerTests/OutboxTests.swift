@@ -2,6 +2,7 @@
 import Glibc
 import TestSupport
 import Testing
+import WebSocket
 
 @testable import HTTPServer
 
@@ -42,6 +43,7 @@ private final class Box {
     var count: Int { outbox.count }
     func append(own bytes: [UInt8]) { outbox.append(own: bytes) }
     func append(shared: SharedBytes, _ range: Range<Int>) { outbox.append(shared: shared, range) }
+    func append(ahead frame: [UInt8]) { outbox.append(ahead: frame) }
     func removeAll() { outbox.removeAll() }
     func flush(_ pair: NarrowPair) -> Outbox.Progress {
         outbox.flush(to: pair.near, scratch: scratch)
@@ -111,6 +113,68 @@ private final class Box {
         }
         #expect(wasBlocked, "the socket was too wide for this test")
         #expect(received == expected, "seed \(seed)")
+    }
+
+    /// A frame that is not to wait lies between whole frames, before all that had not begun to leave.
+    @Test func aFrameAheadOvertakesWholeFramesOnly() throws {
+        let seed = testSeed()
+        var random = SeededGenerator(seed: seed)
+        let ping: [UInt8] = [0x81, 1, 0x32]
+        for round in 0..<200 {
+            let pair = NarrowPair()
+            let outbox = Box()
+            var frames: [[UInt8]] = []
+            for number in 0..<Int.random(in: 1...12, using: &random) {
+                // One to three frames a piece, of all three lengths of header.
+                let piece = (0..<Int.random(in: 1...3, using: &random)).map { _ in
+                    var frame: [UInt8] = []
+                    let count = [0, 90, 700, 5000, 70_000].randomElement(using: &random) ?? 0
+                    FrameWriter.write(
+                        opcode: .text,
+                        payload: [UInt8](repeating: UInt8(number), count: count).span,
+                        into: &frame)
+                    return frame
+                }
+                let bytes = piece.flatMap { $0 }
+                if Bool.random(using: &random) {
+                    outbox.append(own: bytes)
+                } else {
+                    outbox.append(shared: SharedBytes([9] + bytes), 1..<bytes.count + 1)
+                }
+                frames += piece
+            }
+            let all = frames.flatMap { $0 }
+            _ = outbox.flush(pair)
+            let sent = all.count - outbox.count
+            outbox.append(ahead: ping)
+            var received: [UInt8] = []
+            repeat {
+                received += pair.read(65_536)
+                if outbox.isEmpty { received += pair.read(65_536) }
+            } while outbox.flush(pair) != .empty || received.count < all.count + ping.count
+            var boundary = 0
+            var rest = frames[...]
+            while boundary < sent, let frame = rest.popFirst() { boundary += frame.count }
+            let expected = all[..<boundary] + ping + all[boundary...]
+            #expect(received.elementsEqual(expected), "round \(round), seed \(seed)")
+        }
+    }
+
+    /// What is being sent may be the answer to the opening handshake, which has no frames.
+    @Test func aFrameAheadWaitsWhereNoFrameIsKnown() {
+        let pair = NarrowPair()
+        let outbox = Box()
+        let answer = Array("HTTP/1.1 101 Switching Protocols\r\n\r\n".utf8)
+        let large = answer + [UInt8](repeating: 0x81, count: 100_000)
+        outbox.append(own: large)
+        #expect(outbox.flush(pair) == .blocked)
+        outbox.append(ahead: [0x81, 0])
+        var received: [UInt8] = []
+        while !outbox.isEmpty || received.count < large.count + 2 {
+            received += pair.read(65_536)
+            _ = outbox.flush(pair)
+        }
+        #expect(received == large + [0x81, 0])
     }
 
     @Test func aPeerThatHasGoneIsAFailure() {

@@ -129,12 +129,16 @@ package final class WireClient {
         return frame + [0, 0, 0, 0] + payload
     }
 
-    /// The next packet; pings are answered and passed over. Nil after two seconds, or at the end.
+    /// Pings that have come.
+    package private(set) var pings = 0
+
+    /// The next packet; pings are answered, counted and passed over. Nil after two seconds, or at the end.
     package func next() -> String? {
         while true {
             if !inbox.isEmpty {
                 let packet = inbox.removeFirst()
                 if packet != "2" { return packet }
+                pings += 1
                 send("3")
                 continue
             }
