@@ -18,7 +18,12 @@ package final class ChatStreams: StreamHandler {
     package func claims(path: String) -> Bool { sockets.claims(path: path) }
     package func accept(_ exchange: Exchange) { sockets.accept(exchange) }
     package func bodyTooLarge(query: String) { sockets.bodyTooLarge(query: query) }
-    package func turnEnds() { sockets.turnEnds() }
+
+    package func turnEnds() {
+        chat.turnEnds()
+        sockets.turnEnds()
+    }
+
     package func turnSent() { sockets.turnSent() }
     package func drain() { sockets.drain() }
     package func end() { sockets.end() }

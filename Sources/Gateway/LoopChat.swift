@@ -196,20 +196,26 @@ final class LoopChat {
     /// Sends an event outside the log from this loop to all others, and to other instances.
     func publishLive(_ event: LiveEvent) { gateway.publishLive(event) }
 
-    /// Gives an event outside the log to the clients here.
+    private var rounds = Rounds()
+
+    /// Gives an event outside the log to the clients here, in this turn or, where they are many, over
+    /// several.
     func deliverLive(_ event: LiveEvent, _ publication: Publication) {
+        let clients: [ChatClient]
         if let id = event.room {
             guard let room = namespace.existingRoom(id.rawValue) else { return }
-            for socket in room.sockets {
-                guard let client = socket.handler as? ChatClient, client.actor.id != event.except
-                else { continue }
-                client.sendIfKeepingUp(publication)
-            }
+            clients = room.sockets.compactMap { $0.handler as? ChatClient }
         } else {
-            for client in users.values.joined() where client.actor.id != event.except {
-                client.sendIfKeepingUp(publication)
-            }
+            clients = Array(users.values.joined())
         }
+        rounds.begin(publication, to: clients, except: event.except)
+    }
+
+    /// The turn ends: goes on with what is given to crowds.
+    func turnEnds() {
+        guard !rounds.isEmpty else { return }
+        rounds.goOn()
+        if !rounds.isEmpty { loop.wake(at: loop.now) }
     }
 
     /// Takes the page of presence that new clients start from.

@@ -140,6 +140,30 @@ import Timing
         #expect(!names.contains("typing"))
     }
 
+    /// More than get it in one turn: in order, once, and not who it is about.
+    @Test func typingReachesACrowd() throws {
+        let harness = try Harness(server: { $0.maxConnectionsPerAddress = nil })
+        let ada = try harness.client("ada")
+        let crowd = try (0..<300).map { try harness.client("member\($0)") }
+        ada.tell("typing", ["room": "lobby", "on": true])
+        ada.tell("typing", ["room": "lobby", "on": false])
+        _ = ada.ask("message:send", ["room": "lobby", "text": "between"])
+        for (index, member) in crowd.enumerated() {
+            #expect(member.event("typing")?["on"]?.bool == true, "member \(index)")
+            #expect(member.event("typing")?["on"]?.bool == false, "member \(index)")
+        }
+        ada.tell("typing", ["room": "lobby", "on": true])
+        for (index, member) in crowd.enumerated() {
+            #expect(member.event("typing")?["on"]?.bool == true, "member \(index)")
+        }
+        var names: Set<String> = []
+        while let packet = ada.next(), let (name, _) = WireClient.event(packet) {
+            names.insert(name)
+            if name == "message" { break }
+        }
+        #expect(!names.contains("typing"))
+    }
+
     @Test func presenceIsTold() throws {
         let harness = try Harness()
         let ada = try harness.client("ada")
