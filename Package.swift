@@ -231,7 +231,9 @@ let package = Package(
         tests("Metrics", ["Bytes"]),
         tests("Chaos", ["JSON"]),
         tests("ProtocolTool", ["CMeasure"]),
-        tests("chatctl", ["Bytes", "JSON", "WebSocket", "ChatCore", "Store", arguments]),
+        tests(
+            "chatctl",
+            ["Locks", "Reactor", "Bytes", "JSON", "WebSocket", "ChatCore", "Store", arguments]),
         tests("Reactor", ["Bytes", "Timing"]),
         tests(
             "HTTPServer",
@@ -239,7 +241,7 @@ let package = Package(
                 "Addresses", "Bytes", "Timing", "JSON", "HTTP1", "WebSocket", "Reactor", "Metrics",
                 "TLS",
             ]),
-        tests("EngineIOServer", ["Bytes", "EngineIO"]),
+        tests("EngineIOServer", ["Bytes", "EngineIO", "HTTPServer"]),
         tests(
             "SocketIOServer",
             [

@@ -37,6 +37,8 @@ package final class ClusterBus: Bus {
     /// Whether the broker answers: without it other services pull the log.
     package var isConnected: Bool { broker.isConnected }
 
+    package var reachesOthers: Bool { local.reachesOthers || broker.reachesOthers }
+
     package func stop() {
         broker.stop()
         local.stop()

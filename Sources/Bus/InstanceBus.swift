@@ -47,6 +47,8 @@ package final class InstanceBus: Bus {
 
     package var isConnected: Bool { state.withLock { !$0.isStopped } }
 
+    package var reachesOthers: Bool { !mesh.peers.isEmpty }
+
     /// Delivers nothing more. The mesh goes on until its owner stops it.
     package func stop() { state.withLock { $0.isStopped = true } }
 }

@@ -14,8 +14,16 @@ package protocol Bus: Sendable {
     /// Whether messages go through now. While false, readers fall back to polling the log.
     var isConnected: Bool { get }
 
+    /// Whether anybody outside this process may hear what is published now. Where nobody does, what is a
+    /// hint for others need not even be written.
+    var reachesOthers: Bool { get }
+
     /// Ends the bus for good and waits for its thread. No handler is called afterwards.
     func stop()
+}
+
+extension Bus {
+    package var reachesOthers: Bool { true }
 }
 
 /// The channels and what goes over them.

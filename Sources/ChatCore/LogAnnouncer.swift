@@ -21,9 +21,10 @@ package final class LogAnnouncer: Sendable {
         self.epoch = epoch
     }
 
-    /// Announces entries of this process, in order, after their commit. Does not block.
+    /// Announces entries of this process, in order, after their commit, if anybody may hear it. Does not
+    /// block.
     package func announce(_ entries: [LogEntry]) {
-        guard
+        guard bus.reachesOthers,
             let payload = LogAnnouncement.payload(of: entries, instance: instance, epoch: epoch)
         else { return }
         bus.publish(BusChannel.chatLog, payload)

@@ -44,6 +44,11 @@ private enum Keys {
     static let ring = SettingKey<SendBatches>.choice(
         "CHAT_IO_URING", default: .auto,
         help: "Send broadcasts through io_uring: where the kernel allows it, surely, or never.")
+    static let flushWindow = SettingKey.duration(
+        "CHAT_FLUSH_WINDOW", default: GatewayConfiguration.usualWindow,
+        in: .zero ... .seconds(1),
+        help:
+            "The most that gathering broadcasts may add to a delivery under load; 0 never gathers.")
     static let takeOver = SettingKey.bool(
         "CHAT_TAKE_OVER",
         help: "Take the listening sockets of the instance on this port, which then drains and ends."
@@ -51,7 +56,7 @@ private enum Keys {
 
     static let all: [any SettingDeclaration] = [
         port, dataDirectory, loops, webRoot, origins, messageBytes, rate, authURL, issuer, secret,
-        compression, ring, takeOver,
+        compression, ring, flushWindow, takeOver,
     ]
 }
 
@@ -105,6 +110,7 @@ ServiceHost.run(
     configuration.engine.compresses = settings[Keys.compression]
     configuration.limits.messageBytes = settings[Keys.messageBytes]
     configuration.limits.messagesPerSecond = settings[Keys.rate]
+    configuration.longestWindow = settings[Keys.flushWindow]
     configuration.isUnlimited = settings[CommonSettings.unlimited]
     let gateway = Gateway(
         configuration, authority: authority, bus: bus, metrics: context.metrics)

@@ -149,9 +149,12 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
 
     /// Sends one text message; `payload` without the Engine.IO type.
     package func send(text payload: [UInt8]) {
+        guard !isClosed else { return }
+        let type = EnginePacketType.message.rawValue
+        if let channel { return channel.send(text: payload.span, behind: type) }
         var packet: [UInt8] = []
         packet.reserveCapacity(payload.count + 1)
-        packet.append(EnginePacketType.message.rawValue)
+        packet.append(type)
         packet.append(contentsOf: payload)
         sendRaw(packet)
     }
@@ -202,7 +205,7 @@ package final class EngineConnection: WebSocketDelegate, TimerTarget, TurnTaker 
     private func poll(_ batch: FrameBatch, from message: Int) {
         guard let polling else { return }
         batch.frames.withBytes { bytes in
-            for packet in batch.packets(from: message) {
+            batch.forEachPacket(from: message) { packet in
                 let payload = bytes.extracting(packet.payload)
                 if packet.isBinary {
                     polling.queue.append(binary: payload)

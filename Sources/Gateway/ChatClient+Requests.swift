@@ -220,6 +220,7 @@ extension ChatClient {
         case .refused(let error): acknowledge(ackID, refused: error)
         case .ok(let answer):
             var body: [UInt8] = []
+            body.reserveCapacity(128)
             AnswerWriter.write(answer, into: &body)
             acknowledge(ackID, ok: body)
         }

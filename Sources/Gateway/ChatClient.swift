@@ -305,26 +305,33 @@ final class ChatClient: SocketHandler {
 
     /// Answers a request: `body` is the members after `"ok":true`, each led by a comma.
     func acknowledge(_ id: Int?, ok body: [UInt8] = []) {
-        guard let id, isOpen else { return }
-        var json: [UInt8] = []
-        json.reserveCapacity(body.count + 16)
-        json.append("{\"ok\":true")
-        json.append(contentsOf: body)
-        json.append("}")
-        acknowledge(id, json: json)
+        guard let id else { return }
+        acknowledge(id, room: body.count + 12) { packet in
+            packet.append("{\"ok\":true")
+            packet.append(contentsOf: body)
+            packet.append("}")
+        }
     }
 
     func acknowledge(_ id: Int?, refused error: ChatError) {
         guard let id else { return }
         chat.gateway.metrics.refusals.increment()
-        acknowledge(id, json: (["ok": false, "error": error.json] as JSONValue).bytes)
+        acknowledge(id, room: 256) { packet in
+            (["ok": false, "error": error.json] as JSONValue).write(into: &packet)
+        }
     }
 
     /// Outcomes come when they come: also after the client has gone.
-    private func acknowledge(_ id: Int, json: [UInt8]) {
+    /// - Parameters:
+    ///   - room: bytes that `argument` is expected to write, one JSON text.
+    private func acknowledge(_ id: Int, room: Int, _ argument: (inout [UInt8]) -> Void) {
         guard isOpen else { return }
         var packet: [UInt8] = []
-        SocketEncoder.ack(namespace: "/", id: id, arguments: [json], into: &packet)
+        packet.reserveCapacity(room + 24)
+        SocketEncoder.header(.ack, ackID: id, into: &packet)
+        packet.append(UInt8(ascii: "["))
+        argument(&packet)
+        packet.append(UInt8(ascii: "]"))
         socket.acknowledge(packet: packet)
     }
 

@@ -104,13 +104,13 @@ package final class Gateway: CommitObserver, Sendable {
     // MARK: Commits
 
     /// A loop has changed how long it gathers publications. What is committed meanwhile is delivered when
-    /// that is over, so commits may gather, too: for a quarter, which is what it may add to an answer.
+    /// that is over, so commits may gather, too: for half of it, which is what it may add to an answer.
     func gathers(for window: Duration, loop: Int) {
         let longest = windows.withLock { windows in
             windows[loop] = window == .zero ? nil : window
             return windows.values.max() ?? .zero
         }
-        store.gather(for: longest / 4)
+        store.gather(for: longest / 2)
     }
 
     package func committed(_ items: [CommitItem]) {

@@ -15,10 +15,15 @@ package struct GatewayConfiguration: Sendable {
     /// Bytes that may wait for one client before it is fed from the log instead, at its own pace.
     package var maxQueuedBytes = 256 << 10
 
+    /// The most that gathering publications may add to a delivery (`FlushWindow`).
+    package var longestWindow = usualWindow
+    package static let usualWindow = FlushWindow.longest
+
     var sockets: SocketServerConfiguration {
         var sockets = SocketServerConfiguration(engine: engine)
         sockets.connectTimeout = connectTimeout
         sockets.maxQueuedBytes = maxQueuedBytes
+        sockets.longestWindow = longestWindow
         return sockets
     }
 

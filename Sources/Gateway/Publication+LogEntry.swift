@@ -11,13 +11,13 @@ extension Publication {
         event.reserveCapacity(entry.payload.count + 256)
         entry.writeEvent(into: &event)
         self.init(
-            event: entry.eventName, argument: event.span, order: entry.seq,
+            event: entry.eventName, argument: event, order: entry.seq,
             offsetSuffix: offsetSuffix)
     }
 
     /// An event outside the log: typing, presence, alerts. Its argument is an object, never a string,
     /// so that no client takes it for an offset.
     convenience init(_ event: LiveEvent) {
-        self.init(event: event.event, argument: event.argument.span)
+        self.init(event: event.event, argument: event.argument)
     }
 }

@@ -136,7 +136,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         // Epoll reports a connection dead in both directions whether asked to or not: with reading off
         // that would be said again at once, for ever.
         if !readiness.isDisjoint(with: .hangUp), !interest.contains(.readable) { return abort() }
-        if !readiness.isDisjoint(with: [.readable, .hangUp]) { read() }
+        if !readiness.isDisjoint(with: .incoming) { read() }
     }
 
     private func read() {

@@ -66,7 +66,7 @@ final class ConnectionPump: TimerTarget {
     private func ready(_ readiness: Readiness, isOuter: Bool) {
         if readiness.contains(.writable) { isOuter ? sendOut() : sendIn() }
         guard let side = isOuter ? outer : inner,
-            !readiness.isDisjoint(with: [.readable, .hangUp])
+            !readiness.isDisjoint(with: .incoming)
         else { return }
         // Dead in both directions, and nobody reads to find out: it would be said again for ever.
         if !readiness.isDisjoint(with: .hangUp), !side.interest.contains(.readable) {

@@ -25,7 +25,7 @@ package final class SharedBytes: Sendable {
 
     private static func copy(_ bytes: UnsafeRawBufferPointer) -> UnsafeRawBufferPointer {
         let copy = UnsafeMutableRawBufferPointer.allocate(
-            byteCount: max(1, bytes.count), alignment: 16)
+            byteCount: max(1, bytes.count), alignment: 8)
         copy.copyMemory(from: bytes)
         return UnsafeRawBufferPointer(rebasing: copy[..<bytes.count])
     }

@@ -50,6 +50,24 @@ package final class WebSocketChannel {
     /// Queues one text message, compressed where that was agreed; sent at the end of the loop's turn.
     package func send(text: Span<UInt8>) { send(.text, text) }
 
+    /// The same with a byte before the text, in one message.
+    package func send(text: Span<UInt8>, behind first: UInt8) {
+        guard isOpen else { return }
+        if takesDeflated || codec?.deflater != nil {
+            var whole: [UInt8] = []
+            whole.makeRoom(for: text.count + 1)
+            whole.append(first)
+            whole.append(text)
+            return send(.text, whole.span)
+        }
+        var frame: [UInt8] = []
+        frame.makeRoom(for: text.count + 11)
+        FrameWriter.writeHeader(opcode: .text, length: text.count + 1, into: &frame)
+        frame.append(first)
+        frame.append(text)
+        connection?.enqueue(frame)
+    }
+
     /// Queues one binary message, compressed where that was agreed.
     package func send(binary: Span<UInt8>) { send(.binary, binary) }
 

@@ -57,9 +57,13 @@ extension JSONString {
     /// surrogate escape without its partner becomes U+FFFD, as in the WHATWG encoding standard.
     package static func decode(_ literal: Span<UInt8>) -> String {
         let body = literal.extracting(1..<literal.count - 1)
+        var index = 0
+        while index < body.count, body[index] != UInt8(ascii: "\\") { index += 1 }
+        // Most texts stand there as they are.
+        if index == body.count { return body.string() }
         var output: [UInt8] = []
         output.reserveCapacity(body.count)
-        var index = 0
+        output.append(body.extracting(0..<index))
         while index < body.count {
             let byte = body[index]
             guard byte == UInt8(ascii: "\\") else {

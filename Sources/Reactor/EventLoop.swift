@@ -13,6 +13,9 @@ package struct Readiness: OptionSet, Sendable {
     /// The peer has closed or reset; reading tells which.
     package static let hangUp = Readiness(
         rawValue: UInt32(CLINUX_HUP | CLINUX_ERR | CLINUX_RDHUP))
+    /// A read would not wait: there is something, or the end.
+    package static let incoming = Readiness(
+        rawValue: Readiness.readable.rawValue | Readiness.hangUp.rawValue)
 }
 
 /// Gets the readiness of one registered descriptor. Called on the loop's thread.

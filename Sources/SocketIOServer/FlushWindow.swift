@@ -16,7 +16,7 @@ package import Timing
 /// loop's time: the busier, the less. From λc = 1 on, where a loop that does not gather would stop,
 /// there is no such place, and the window stays at its longest.
 package struct FlushWindow: Sendable {
-    /// The most that gathering may add to a delivery.
+    /// The most that gathering may add to a delivery, unless told otherwise.
     package static let longest = Duration.milliseconds(20)
     /// What the loop's clock can tell apart: shorter windows are none.
     package static let shortest = Duration.milliseconds(1)
@@ -24,8 +24,11 @@ package struct FlushWindow: Sendable {
     /// From the beginning of the last flush to the earliest next: what the gauge shows.
     package private(set) var length = Duration.zero
     private var opens = Instant(nanoseconds: .min)
+    private let longest: Duration
 
-    package init() {}
+    /// - Parameter longest: the most that gathering may add to a delivery; nothing is gathered where that
+    ///   is below `shortest`.
+    package init(longest: Duration = FlushWindow.longest) { self.longest = longest }
 
     /// When gathering ends; nil when what is there may be sent at once.
     package func wait(at now: Instant) -> Instant? { now < opens ? opens : nil }
@@ -44,8 +47,7 @@ package struct FlushWindow: Sendable {
         let wanted = Double(cost) * (0.5 + perReceiver)
         // Compared as it is, before it is a whole number that it may not fit.
         length =
-            wanted >= Double(FlushWindow.longest.nanoseconds)
-            ? FlushWindow.longest : .nanoseconds(Int64(wanted))
+            wanted >= Double(longest.nanoseconds) ? longest : .nanoseconds(Int64(wanted))
         if length < FlushWindow.shortest { length = .zero }
         opens = start + length
     }

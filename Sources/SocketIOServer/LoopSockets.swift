@@ -15,6 +15,8 @@ package struct SocketServerConfiguration: Sendable {
     /// Bytes that may wait for one client before its sockets have fallen behind. Sixteen times as many
     /// end the connection of a client that goes on asking.
     package var maxQueuedBytes = 256 << 10
+    /// The most that gathering publications may add to a delivery.
+    package var longestWindow = FlushWindow.longest
     /// Whether sockets keep the request that opened their session.
     package var keepsHandshake = false
 
@@ -32,7 +34,7 @@ package final class LoopSockets: StreamHandler {
     /// publication and receiver.
     package var flushed: (_ deliveries: Int) -> Void = { _ in }
     /// How long publications are gathered now.
-    package private(set) var window = FlushWindow()
+    package private(set) var window: FlushWindow
     private let server: LoopServer
     private var engine: EngineServer?
     private var namespaces: [String: LocalNamespace] = [:]
@@ -44,6 +46,7 @@ package final class LoopSockets: StreamHandler {
     /// Made on the loop's own thread.
     package init(_ configuration: SocketServerConfiguration, on server: LoopServer) {
         self.configuration = configuration
+        window = FlushWindow(longest: configuration.longestWindow)
         loop = server.loop
         self.server = server
         engine = EngineServer(

@@ -8,7 +8,7 @@ internal import Locks
 internal import WebSocket
 
 /// One event for many clients, encoded once: complete WebSocket frames around the Engine.IO and
-/// Socket.IO packets, for each class of receiver.
+/// Socket.IO packets, for each class of receiver, when the first of that class is to get it.
 ///
 /// Receivers differ in two things: whether they keep a recovery offset, and whether they take
 /// compressed frames. Those that keep one get it as the event's last argument (Socket.IO, connection
@@ -16,12 +16,37 @@ internal import WebSocket
 /// compressed is compressed once, by the first loop that has a receiver for it, on its own (RFC 7692
 /// §7.1.1.1), so that it suits them all.
 package final class Publication: Sendable {
+    /// What is to be encoded.
+    private enum Source: Sendable {
+        /// An event of the main namespace with one JSON argument.
+        case event(name: String, argument: [UInt8], offsetSuffix: [UInt8])
+        case any(namespace: String, name: String, arguments: SocketArguments, ackID: Int?)
+
+        var attachments: [[UInt8]] {
+            if case .any(_, _, let arguments, _) = self { arguments.attachments } else { [] }
+        }
+
+        var byteCount: Int {
+            switch self {
+            case .event(let name, let argument, _): name.utf8.count + argument.count
+            case .any(_, let name, let arguments, _):
+                arguments.items.reduce(name.utf8.count) { $0 + $1.count }
+                    + arguments.attachments.reduce(0) { $0 + $1.count }
+            }
+        }
+    }
+
+    private struct Encodings {
+        var plain: FrameBatch?
+        var offset: FrameBatch?
+        var deflatedPlain: FrameBatch?
+        var deflatedOffset: FrameBatch?
+    }
+
     /// Where it stands among the publications of its namespace; 0 for what has no place in the order.
     package let order: Int64
-    private let plain: FrameBatch
-    private let offset: FrameBatch?
-    /// Made when somebody takes them: without the offset, and with it.
-    private let deflated = Locked<(plain: FrameBatch?, offset: FrameBatch?)>((nil, nil))
+    private let source: Source
+    private let encodings = Locked(Encodings())
 
     /// An event of the main namespace with one JSON argument.
     ///
@@ -31,20 +56,10 @@ package final class Publication: Sendable {
     ///   - order: its place, which is the recovery offset too; 0 leaves the offset out.
     ///   - offsetSuffix: what follows the number in the offset: ASCII that JSON need not escape.
     package init(
-        event: String, argument: Span<UInt8>, order: Int64 = 0, offsetSuffix: [UInt8] = []
+        event: String, argument: [UInt8], order: Int64 = 0, offsetSuffix: [UInt8] = []
     ) {
         self.order = order
-        plain = Publication.encode { packet in
-            Publication.write(event: event, argument: argument, offset: nil, into: &packet)
-        }
-        offset =
-            order == 0
-            ? nil
-            : Publication.encode { packet in
-                Publication.write(
-                    event: event, argument: argument, offset: order, offsetSuffix: offsetSuffix,
-                    into: &packet)
-            }
+        source = .event(name: event, argument: argument, offsetSuffix: offsetSuffix)
     }
 
     /// Any event.
@@ -56,24 +71,11 @@ package final class Publication: Sendable {
         order: Int64 = 0
     ) {
         self.order = order
-        plain = Publication.encode(attachments: arguments.attachments) { packet in
-            SocketEncoder.event(
-                namespace: namespace, name: event, arguments: arguments.items, ackID: ackID,
-                attachmentCount: arguments.attachments.count, into: &packet)
-        }
-        offset =
-            order == 0
-            ? nil
-            : Publication.encode(attachments: arguments.attachments) { packet in
-                SocketEncoder.event(
-                    namespace: namespace, name: event,
-                    arguments: arguments.items + [Array("\"\(order)\"".utf8)],
-                    attachmentCount: arguments.attachments.count, into: &packet)
-            }
+        source = .any(namespace: namespace, name: event, arguments: arguments, ackID: ackID)
     }
 
-    /// Bytes it holds, but for what is compressed later.
-    var byteCount: Int { plain.frames.count + (offset?.frames.count ?? 0) }
+    /// Bytes of what it says; each encoding of it has a little more.
+    var byteCount: Int { source.byteCount }
 
     /// The encoding for a class of receiver.
     /// - Parameter deflate: compresses a message, or says by nil that it would not shrink; asked at most
@@ -81,39 +83,52 @@ package final class Publication: Sendable {
     func encoded(
         for receiver: ReceiverClass, deflate: (Span<UInt8>) -> [UInt8]?
     ) -> FrameBatch {
-        let keepsOffset = receiver.keepsOffset && offset != nil
-        let whole = keepsOffset ? offset ?? plain : plain
-        guard receiver.takesDeflated else { return whole }
-        return deflated.withLock { known in
-            if let made = keepsOffset ? known.offset : known.plain { return made }
+        let keepsOffset = receiver.keepsOffset && order != 0
+        return encodings.withLock { known in
+            let whole: FrameBatch
+            if let made = keepsOffset ? known.offset : known.plain {
+                whole = made
+            } else {
+                whole = encode(withOffset: keepsOffset)
+                if keepsOffset { known.offset = whole } else { known.plain = whole }
+            }
+            guard receiver.takesDeflated else { return whole }
+            if let made = keepsOffset ? known.deflatedOffset : known.deflatedPlain { return made }
             let made = Publication.deflated(whole, by: deflate)
-            if keepsOffset { known.offset = made } else { known.plain = made }
+            if keepsOffset { known.deflatedOffset = made } else { known.deflatedPlain = made }
             return made
         }
     }
 
-    private static func encode(
-        attachments: [[UInt8]] = [], _ write: (inout [UInt8]) -> Void
-    ) -> FrameBatch {
+    private func encode(withOffset: Bool) -> FrameBatch {
         var packet: [UInt8] = []
         packet.reserveCapacity(512)
         packet.append(EnginePacketType.message.rawValue)
-        write(&packet)
+        switch source {
+        case .event(let name, let argument, let suffix):
+            Publication.write(
+                event: name, argument: argument.span, offset: withOffset ? order : nil,
+                offsetSuffix: suffix, into: &packet)
+        case .any(let namespace, let name, let arguments, let ackID):
+            let items = arguments.items + (withOffset ? [Array("\"\(order)\"".utf8)] : [])
+            SocketEncoder.event(
+                namespace: namespace, name: name, arguments: items, ackID: ackID,
+                attachmentCount: arguments.attachments.count, into: &packet)
+        }
         var frames: [UInt8] = []
+        let attachments = source.attachments
         frames.reserveCapacity(packet.count + 10 + attachments.reduce(0) { $0 + $1.count + 10 })
         FrameWriter.writeHeader(opcode: .text, length: packet.count, into: &frames)
-        var packets = [
-            FramedPacket(
-                payload: frames.count..<frames.count + packet.count, isBinary: false)
-        ]
+        let text = FramedPacket(
+            payload: frames.count..<frames.count + packet.count, isBinary: false)
         frames.append(contentsOf: packet)
-        for attachment in attachments {
+        let rest = attachments.map { attachment in
             FrameWriter.writeHeader(opcode: .binary, length: attachment.count, into: &frames)
-            let payload = frames.count..<frames.count + attachment.count
-            packets.append(FramedPacket(payload: payload, isBinary: true))
-            frames.append(contentsOf: attachment)
+            defer { frames.append(contentsOf: attachment) }
+            return FramedPacket(
+                payload: frames.count..<frames.count + attachment.count, isBinary: true)
         }
-        return FrameBatch(frames: frames, packets: packets)
+        return FrameBatch(frames: frames, text: text, attachments: rest)
     }
 
     /// The same message with its text compressed. Attachments stay as they are: what is sent as binary
@@ -121,7 +136,7 @@ package final class Publication: Sendable {
     private static func deflated(
         _ whole: FrameBatch, by deflate: (Span<UInt8>) -> [UInt8]?
     ) -> FrameBatch {
-        let text = whole.packets[0].payload
+        let text = whole.text.payload
         guard let compressed = whole.frames.withBytes({ deflate($0.extracting(text)) }) else {
             return whole
         }
@@ -132,13 +147,14 @@ package final class Publication: Sendable {
         bytes.append(contentsOf: compressed)
         let moved = bytes.count - text.upperBound
         whole.frames.withBytes { bytes.append($0.extracting(text.upperBound...)) }
-        let attachments = whole.packets.dropFirst().map { packet in
+        let attachments = whole.attachments.map { packet in
             FramedPacket(
                 payload: packet.payload.lowerBound + moved..<packet.payload.upperBound + moved,
                 isBinary: true)
         }
         return FrameBatch(
-            frames: bytes, packets: [FramedPacket(payload: payload, isBinary: false)] + attachments)
+            frames: bytes, text: FramedPacket(payload: payload, isBinary: false),
+            attachments: attachments)
     }
 
     /// Appends an EVENT of the main namespace with one JSON argument, and the offset behind it where

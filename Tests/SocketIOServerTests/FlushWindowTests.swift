@@ -95,6 +95,20 @@ import Timing
         #expect(window.wait(at: start) == nil)
     }
 
+    @Test func theLongestIsASetting() {
+        let start = Instant(nanoseconds: 0)
+        for longest in [Duration.milliseconds(5), .milliseconds(200)] {
+            var window = FlushWindow(longest: longest)
+            window.flushed(
+                from: start, to: start + .milliseconds(10), frames: 10_000, receivers: 100)
+            #expect(window.length == longest)
+        }
+        var none = FlushWindow(longest: .zero)
+        none.flushed(from: start, to: start + .seconds(1), frames: 10_000, receivers: 100)
+        #expect(none.length == .zero)
+        #expect(none.wait(at: start) == nil)
+    }
+
     @Test func anyMeasurementIsTaken() {
         var window = FlushWindow()
         let start = Instant(nanoseconds: 5)

@@ -81,7 +81,7 @@ final class SocketServerHarness {
                     func publish(_ number: Int64, _ room: String) {
                         let argument = JSONValue.object(["n": .int(number)]).bytes
                         namespace.publish(
-                            Publication(event: "turn", argument: argument.span, order: number),
+                            Publication(event: "turn", argument: argument, order: number),
                             in: room)
                     }
                     publish(2, "a")

@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: MIT
+import Glibc
 import JSON
+import Locks
+import Reactor
 import Testing
 import WebSocket
 
@@ -385,7 +388,44 @@ struct BenchReportTests {
     }
 }
 
+struct LoadPlacementTests {
+    /// Every client has one place, and the places of a loop are numbered without a gap.
+    @Test(arguments: [
+        LoadPlacement(loops: 1), LoadPlacement(loops: 3), LoadPlacement(loops: 2, apart: 10),
+        LoadPlacement(loops: 4, apart: 7),
+    ])
+    func everyClientHasAPlace(placement: LoadPlacement) {
+        var places: [Int: [Int]] = [:]
+        for client in 0..<100 {
+            let loop = placement.loop(of: client)
+            #expect((0..<placement.loops).contains(loop))
+            #expect(placement.apart == 0 || (loop == 0) == (client < placement.apart))
+            places[loop, default: []].append(placement.place(of: client))
+        }
+        for (loop, taken) in places { #expect(taken == Array(0..<taken.count), "loop \(loop)") }
+    }
+}
+
 struct ProcessUsageTests {
+    /// Threads are told apart by their names.
+    @Test func eventLoopsAreCountedByThemselves() throws {
+        let before = try #require(ProcessUsage.of(getpid()))
+        let mailbox = Mailbox()
+        let seconds = Locked(0.0)
+        let thread = WorkerThread(name: "loop-9") {
+            let loop = EventLoop(index: 9, mailbox: mailbox)
+            while ProcessUsage.ofThisThread().total < 0.02 {}
+            seconds.withLock { $0 = ProcessUsage.of(getpid())?.loops["loop-9"] ?? 0 }
+            loop.stop()
+        }
+        thread.join()
+        #expect(before.loops["loop-9"] == nil)
+        #expect(seconds.withLock { $0 } >= 0.015)
+        var later = before
+        later.loops["loop-9"] = 0.5
+        #expect((later - before).loopTotal >= 0.5)
+    }
+
     @Test func theNameMayHoldAnything() {
         let stat = "12 (a) b (c) S 1 2 3 4 5 6 7 8 9 10 250 150 0 0"
         #expect(

@@ -34,6 +34,8 @@ final class BenchClient: DescriptorHandler, TimerTarget {
     var flights: [Int64] = []
     /// Bytes a second that are read; nil reads all there is.
     private(set) var pace: Int?
+    /// Whether `readNow` alone reads.
+    var isReadByTheClock = false { didSet { watch() } }
 
     private unowned let worker: LoadWorker
     private let loop: EventLoop
@@ -145,6 +147,11 @@ final class BenchClient: DescriptorHandler, TimerTarget {
         }
     }
 
+    /// Reads what there is.
+    func readNow() {
+        if state != .closed { corked { read() } }
+    }
+
     /// Sends what `body` makes it send in one call.
     func corked(_ body: () -> Void) {
         isCorked = true
@@ -204,7 +211,7 @@ final class BenchClient: DescriptorHandler, TimerTarget {
 
     private func watch() {
         guard let registration else { return }
-        var interest: Readiness = pace == nil ? .readable : []
+        var interest: Readiness = pace == nil && !isReadByTheClock ? .readable : []
         if !outbox.isEmpty { interest.insert(.writable) }
         loop.modify(descriptor, registration, for: interest)
     }
@@ -340,11 +347,35 @@ final class BenchClient: DescriptorHandler, TimerTarget {
         }
         if text.hasPrefix("42[\"presence\"") { return worker.countPresence() }
         if text.hasPrefix("42[\"session\""), state == .joining {
-            guard let parts = try? JSONValue(parsing: Array(packet.dropFirst(2))),
-                let session = parts.array?.dropFirst().first
-            else { return fail("its session event is no JSON") }
+            guard let head = BenchClient.lobbyHead(of: Span(_unsafeBytes: packet)) else {
+                return fail("its session event names no lobby")
+            }
             state = .ready
-            worker.opened(self, session: session)
+            worker.opened(self, lobbyHead: head)
+        }
+    }
+
+    /// The lobby's head in `42["session",{…,"rooms":[…],…}]`. Read in place: a storm brings a page of
+    /// presence with each of these.
+    private static func lobbyHead(of packet: Span<UInt8>) -> Int64? {
+        do throws(JSONError) {
+            var scanner = JSONScanner(at: 2)
+            var head: Int64?
+            try scanner.array(in: packet) { (scanner) throws(JSONError) in
+                let value = try scanner.value(in: packet)
+                guard packet[value.lowerBound] == UInt8(ascii: "{") else { return }
+                let session = try JSONObjectSlices(packet, in: value)
+                guard let rooms = session.range("rooms", in: packet) else { return }
+                var inner = JSONScanner(at: rooms.lowerBound)
+                try inner.array(in: packet) { (scanner) throws(JSONError) in
+                    let room = try JSONObjectSlices(packet, in: try scanner.value(in: packet))
+                    guard room.string("id", in: packet) == "lobby" else { return }
+                    head = room.count("head", in: packet).map(Int64.init)
+                }
+            }
+            return head
+        } catch {
+            return nil
         }
     }
 

@@ -17,8 +17,8 @@ struct BenchCommand: ParsableCommand {
             Scenarios, each one bounded run with its floors:
               load         messages by the clock to the members of rooms (500 clients, 50 rooms, 5 each, \
             100/s, 20 s); with --pairs N, N times, each beside the floors
-              spread       many rooms (1,000 clients, 50 rooms, 5 each, 2,000/s) beside one room of 500 \
-            with as many deliveries a second
+              spread       many rooms (1,000 clients, 50 rooms, 5 each, 2,000/s) beside one room of as \
+            many people with as many deliveries a second
               compression  a server that compresses, whose clients inflate, beside one that does not
               sends        messages without fan-out: each client alone in a room of its own, one in \
             flight, then --in-flight, then by the clock at half the first rate; beside SQLite
@@ -28,7 +28,8 @@ struct BenchCommand: ParsableCommand {
             100 others chat. Accounts and tokens are made before
               slow         one member who reads 1 KB/s in a room of --rate messages a second
               loops        one event loop of the server beside --server-loops, senders keeping \
-            --in-flight messages under way
+            --in-flight messages under way; each publication is sent at once, and the load generator \
+            reads twenty times a second, so that the server's loops are what limits
               curve        CPU a delivery from 50 to --clients receivers (50,000 deliveries a second), \
             and from 1 to 1,000 rooms (20,000 a second); --svg draws it
 
@@ -68,7 +69,7 @@ struct BenchCommand: ParsableCommand {
     var pid: Int32?
     @Option(help: "Event loops of the server that is started; 1 unless told.")
     var serverLoops: Int?
-    @Option(help: "Event loops of the load generator; 1 unless told, with loops 2.")
+    @Option(help: "Event loops of the load generator; 1 unless told.")
     var threads: Int?
     @Flag(help: "The same as --scenario compression.")
     var compression = false

@@ -57,13 +57,18 @@ final class BenchLab: Sendable {
     }
 
     /// The server named on the command line, or a new one.
-    /// - Parameter loops: nil takes those of the options.
-    func target(loops: Int? = nil, compresses: Bool = false) throws -> BenchTarget {
+    /// - Parameters:
+    ///   - loops: nil takes those of the options.
+    ///   - gathers: false sends every publication at once, however busy the loop is.
+    func target(loops: Int? = nil, compresses: Bool = false, gathers: Bool = true) throws
+        -> BenchTarget
+    {
         let target = try BenchTarget(
             url: options.url, dataDirectory: options.dataDirectory, pid: options.pid,
             environment: [
                 "CHAT_LOOPS": String(loops ?? options.serverLoops),
                 "CHAT_COMPRESSION": compresses ? "1" : "0",
+                "CHAT_FLUSH_WINDOW": gathers ? "20ms" : "0ms",
             ])
         targets.withLock { $0.append(target) }
         return target
@@ -96,15 +101,20 @@ final class BenchLab: Sendable {
     /// - Parameters:
     ///   - names: what their accounts are called, before a number.
     ///   - extra: clients besides the plan's.
+    ///   - apart: whether the plan's clients have a loop, one more, to themselves.
     func generator(
         _ plan: BenchPlan, on target: BenchTarget, names: String = "bench", extra: Int = 0,
-        offersDeflate: Bool = false
+        apart: Bool = false, offersDeflate: Bool = false
     ) throws -> LoadGenerator {
         let tokens = try Accounts(dataDirectory: target.dataDirectory).tokens(
             names: (1...plan.clients + extra).map { "\(names)\($0)" }, lifetime: .seconds(3600))
+        let placement =
+            apart
+            ? LoadPlacement(loops: options.threads + 1, apart: plan.clients)
+            : LoadPlacement(loops: options.threads)
         return LoadGenerator(
             plan: plan, address: try ServerAddress(url: target.url), tokens: tokens,
-            threads: options.threads, offersDeflate: offersDeflate, sample: { target.usage })
+            placement: placement, offersDeflate: offersDeflate, sample: { target.usage })
     }
 
     /// SQLite alone, on the disk of a server.

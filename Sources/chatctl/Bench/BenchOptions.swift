@@ -31,7 +31,7 @@ enum BenchOption: String, CaseIterable, Sendable {
                 .clients, .rooms, .roomsPerClient, .seconds, .bytes, .senders, .serverLoops, .pairs,
                 .inFlight,
             ]
-        case .curve: [.clients, .seconds, .bytes, .serverLoops, .svg]
+        case .curve: [.clients, .seconds, .bytes, .serverLoops, .pairs, .svg]
         }
     }
 }
@@ -75,9 +75,10 @@ struct BenchOptions: Hashable, Sendable {
             plan = BenchPlan(clients: 500, rooms: 1, roomsPerClient: 1, rate: 1000, seconds: 60)
         case .loops:
             plan = BenchPlan(clients: 500, rooms: 1, roomsPerClient: 1, seconds: 4)
-            (serverLoops, threads, pairs, inFlight) = (2, 2, 3, 4)
+            (serverLoops, pairs, inFlight) = (2, 3, 1)
         case .curve:
-            plan = BenchPlan(clients: 5000, rooms: 1, roomsPerClient: 1, seconds: 3)
+            plan = BenchPlan(clients: 5000, rooms: 1, roomsPerClient: 1, seconds: 2)
+            pairs = 3
         }
     }
 

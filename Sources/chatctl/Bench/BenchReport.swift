@@ -100,6 +100,13 @@ struct BenchReport: Sendable {
                         + "system \(BenchFormat.fixed(usage.system, 2)) s; "
                         + "\(BenchFormat.share(usage.total, of: result.elapsed)))"
                 ))
+            if let loops = result.loopCPUPerDelivery, let rest = result.restCPUPerMessage {
+                rows.append(
+                    (
+                        "  event loops, and the rest",
+                        "\(BenchFormat.micro(loops)) a delivery, \(BenchFormat.micro(rest)) a message"
+                    ))
+            }
         }
         if let residentPerConnection {
             rows.append(
@@ -157,6 +164,10 @@ struct BenchReport: Sendable {
         return [
             "cpuUserSeconds": .double(usage.user), "cpuSystemSeconds": .double(usage.system),
             "cpuMicrosecondsPerDelivery": .double(cpu * 1e6),
+            "loopMicrosecondsPerDelivery":
+                result.loopCPUPerDelivery.map { .double($0 * 1e6) } ?? .null,
+            "restMicrosecondsPerMessage":
+                result.restCPUPerMessage.map { .double($0 * 1e6) } ?? .null,
             "residentIdleBytes": .int(Int64(result.residentIdle)),
             "residentConnectedBytes": .int(Int64(result.residentReady)),
             "residentEndBytes": .int(Int64(result.residentEnd)),

@@ -91,6 +91,18 @@ extension BenchResult {
         return usage.total / Double(deliveries)
     }
 
+    /// The event loops' CPU seconds a delivery: what grows with the receivers.
+    var loopCPUPerDelivery: Double? {
+        guard let usage = serverUsage, deliveries > 0, !usage.loops.isEmpty else { return nil }
+        return usage.loopTotal / Double(deliveries)
+    }
+
+    /// The other threads' CPU seconds a message: what it costs to keep one.
+    var restCPUPerMessage: Double? {
+        guard let usage = serverUsage, acked > 0, !usage.loops.isEmpty else { return nil }
+        return (usage.total - usage.loopTotal) / Double(acked)
+    }
+
     /// Whether every client got every event of its rooms once and in order, and every message sent
     /// was stored.
     var isFaultless: Bool {

@@ -22,6 +22,7 @@ final class LoadGenerator {
     static let drainTimeout = Duration.seconds(15)
 
     let plan: BenchPlan
+    private let placement: LoadPlacement
     private let mailboxes: [Mailbox]
     private let threads: [WorkerThread]
     private let sample: () -> ProcessUsage?
@@ -42,21 +43,23 @@ final class LoadGenerator {
     ///   - tokens: one a client, of those besides the plan's too.
     ///   - sample: what the server has used so far; nil when it is not known.
     init(
-        plan: BenchPlan, address: ServerAddress, tokens: [String], threads count: Int,
+        plan: BenchPlan, address: ServerAddress, tokens: [String], placement: LoadPlacement,
         offersDeflate: Bool = false, sample: @escaping () -> ProcessUsage?
     ) {
         self.plan = plan
+        self.placement = placement
         self.sample = sample
         residentIdle = sample()?.residentBytes ?? 0
         let run = "b" + SecureRandom.token(bytes: 6) + "-"
         let rooms = plan.rooms
-        let mailboxes = (0..<count).map { _ in Mailbox() }
+        let mailboxes = (0..<placement.loops).map { _ in Mailbox() }
         self.mailboxes = mailboxes
-        threads = (0..<count).map { position in
+        threads = (0..<placement.loops).map { position in
             WorkerThread(name: "load-\(position)") {
                 let loop = EventLoop(index: position, mailbox: mailboxes[position])
                 loop.attachment = LoadWorker(
-                    address: address, loop: loop, position: position, count: count, run: run,
+                    address: address, loop: loop, position: position, placement: placement,
+                    run: run,
                     tokens: tokens, rooms: rooms, offersDeflate: offersDeflate)
                 loop.run()
             }
@@ -95,7 +98,7 @@ final class LoadGenerator {
     @discardableResult
     func connect(_ numbers: Range<Int>, atOnce: Int) throws -> Duration {
         let wanted = status.ready + numbers.count
-        let each = max(1, atOnce / mailboxes.count)
+        let each = max(1, atOnce / placement.shared)
         let start = SystemClock.now()
         tell { $0.connect(numbers, atOnce: each) }
         try wait("clients to connect") { $0.ready == wanted }
@@ -115,13 +118,16 @@ final class LoadGenerator {
     /// Bytes a second that the slow client reads from now on; nil: all there is.
     func setSlowPace(_ bytes: Int?) { _ = ask { $0.setPace(bytes) } }
 
+    /// From now on reads from those who send nothing so often and no oftener.
+    func readBy(_ interval: Duration) { _ = ask { [plan] in $0.readBy(interval, plan) } }
+
     /// Why the slow client was closed; nil while it is not.
     var slowFailure: String? { ask { $0.slowFailure }.compactMap { $0 }.first }
 
     func perform(_ jobs: [SetupJob]) throws {
         // Everybody made a room of their own: there is nobody to join.
         guard !jobs.isEmpty else { return }
-        let each = max(1, LoadGenerator.setupConcurrency / mailboxes.count)
+        let each = max(1, LoadGenerator.setupConcurrency / placement.shared)
         _ = ask { $0.prepare(jobs, atOnce: each) }
         try wait("rooms") { $0.busy == 0 }
     }

@@ -47,8 +47,30 @@ struct LoadStatus: Sendable {
     }
 }
 
-/// One event loop of the load generator with its clients: every `count`th client of the run, from the
-/// `position`th on. Lives on its loop's thread; the run's phases are `LoadGenerator`'s.
+/// Which event loop of the load generator has which client.
+struct LoadPlacement: Hashable, Sendable {
+    let loops: Int
+    /// So many first clients have a loop to themselves, the first one: what they measure does not wait
+    /// for the others'. 0: all clients are on all loops.
+    var apart = 0
+
+    /// Loops that most clients are on.
+    var shared: Int { apart == 0 ? loops : loops - 1 }
+
+    func loop(of client: Int) -> Int {
+        guard apart > 0 else { return client % loops }
+        return client < apart ? 0 : 1 + (client - apart) % shared
+    }
+
+    /// The client's place among those of its loop.
+    func place(of client: Int) -> Int {
+        guard apart > 0 else { return client / loops }
+        return client < apart ? client : (client - apart) / shared
+    }
+}
+
+/// One event loop of the load generator with its clients. Lives on its loop's thread; the run's phases
+/// are `LoadGenerator`'s.
 final class LoadWorker {
     /// A room of the run.
     struct Room: Sendable {
@@ -61,13 +83,13 @@ final class LoadWorker {
     let address: SocketAddress
     private let loop: EventLoop
     private let position: Int
-    private let count: Int
+    private let placement: LoadPlacement
     /// Tells the messages of this run from those of others by their client ids.
     private let run: String
     private let tokens: [String]
     private let offersDeflate: Bool
 
-    /// By number over `count`; nil where nobody is connected.
+    /// By place; nil where nobody is connected.
     private var clients: [BenchClient?]
     private var rooms: [Room]
     private var waiting: [Int] = []
@@ -91,26 +113,28 @@ final class LoadWorker {
     private var inflater = SharedInflater()
 
     init(
-        address: ServerAddress, loop: EventLoop, position: Int, count: Int, run: String,
+        address: ServerAddress, loop: EventLoop, position: Int, placement: LoadPlacement,
+        run: String,
         tokens: [String], rooms: Int, offersDeflate: Bool
     ) {
         self.address = address.socketAddress
         self.loop = loop
         self.position = position
-        self.count = count
+        self.placement = placement
         self.run = run
         self.tokens = tokens
         self.offersDeflate = offersDeflate
-        clients = Array(repeating: nil, count: (tokens.count + count - 1 - position) / count)
+        let own = tokens.indices.lazy.filter { placement.loop(of: $0) == position }
+        clients = Array(repeating: nil, count: own.count)
         // The lobby stands behind the run's own rooms.
         self.rooms = Array(repeating: Room(), count: rooms + 1)
         self.rooms[rooms].key = BenchDelivery.key("lobby".utf8)
     }
 
-    private func owns(_ client: Int) -> Bool { client % count == position }
+    private func owns(_ client: Int) -> Bool { placement.loop(of: client) == position }
 
     /// Ours, by its number among all.
-    private func connected(_ number: Int) -> BenchClient? { clients[number / count] }
+    private func connected(_ number: Int) -> BenchClient? { clients[placement.place(of: number)] }
 
     var deliveries: Int { result.deliveries }
     func countRead() { result.reads += 1 }
@@ -147,11 +171,39 @@ final class LoadWorker {
         if let slowClient { connected(slowClient)?.setPace(bytes) }
     }
 
+    /// From now on those who send nothing are read from when `interval` is over, each time, and not when
+    /// there is something to read: a client of another machine costs this one nothing either.
+    func readBy(_ interval: Duration, _ plan: BenchPlan) {
+        let senders = Set((0..<plan.senders).map { plan.route(of: $0).client })
+        let readers = clients.compactMap { $0 }.filter { !senders.contains($0.index) }
+        for reader in readers { reader.isReadByTheClock = true }
+        sweep = Sweep(readers, every: interval, on: loop)
+    }
+
+    private var sweep: Sweep?
+
+    /// Reads from clients by the clock.
+    private final class Sweep: TimerTarget {
+        private let readers: [BenchClient]
+        private let interval: Duration
+        private let loop: EventLoop
+
+        init(_ readers: [BenchClient], every interval: Duration, on loop: EventLoop) {
+            (self.readers, self.interval, self.loop) = (readers, interval, loop)
+            _ = loop.schedule(self, at: SystemClock.now() + interval)
+        }
+
+        func timerFired(now: Instant) {
+            for reader in readers { reader.readNow() }
+            _ = loop.schedule(self, at: now + interval)
+        }
+    }
+
     func disconnect(_ numbers: Range<Int>) {
         for number in numbers where owns(number) {
             guard let client = connected(number) else { continue }
             client.close()
-            clients[number / count] = nil
+            clients[placement.place(of: number)] = nil
             status.ready -= 1
         }
     }
@@ -263,10 +315,8 @@ final class LoadWorker {
 
     // MARK: What clients report
 
-    func opened(_ client: BenchClient, session: JSONValue) {
-        for room in session["rooms"]?.array ?? [] where room["id"]?.string == "lobby" {
-            follow(client, room: lobby, head: room["head"]?.int ?? 0)
-        }
+    func opened(_ client: BenchClient, lobbyHead: Int64) {
+        follow(client, room: lobby, head: lobbyHead)
         status.busy -= 1
         status.ready += 1
         lastReady = SystemClock.now()
@@ -366,7 +416,7 @@ final class LoadWorker {
                 return
             }
             status.busy += 1
-            clients[number / count] = client
+            clients[placement.place(of: number)] = client
         }
     }
 

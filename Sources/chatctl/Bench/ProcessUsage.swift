@@ -9,15 +9,39 @@ struct ProcessUsage: Hashable, Sendable {
     var system = 0.0
     /// Resident memory in bytes.
     var residentBytes = 0
+    /// Seconds of CPU of each event loop, both kinds, by its thread's name; the rest is the writer's and
+    /// other threads'.
+    var loops: [String: Double] = [:]
 
     /// Of a process of this machine; nil when there is none of that number.
     static func of(_ pid: pid_t) -> ProcessUsage? {
         guard let stat = try? PrivateFile.read("/proc/\(pid)/stat"),
             let statm = try? PrivateFile.read("/proc/\(pid)/statm")
         else { return nil }
-        return ProcessUsage(
+        var usage = ProcessUsage(
             stat: stat, statm: statm, ticks: Double(sysconf(Int32(_SC_CLK_TCK))),
             pageBytes: sysconf(Int32(_SC_PAGESIZE)))
+        usage?.loops = loops(of: pid)
+        return usage
+    }
+
+    /// The first number of a thread's `schedstat` is its time on a CPU in nanoseconds.
+    private static func loops(of pid: pid_t) -> [String: Double] {
+        var loops: [String: Double] = [:]
+        guard let directory = opendir("/proc/\(pid)/task") else { return loops }
+        defer { closedir(directory) }
+        while let entry = readdir(directory) {
+            let thread = withUnsafePointer(to: &entry.pointee.d_name) {
+                $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
+            }
+            let path = "/proc/\(pid)/task/\(thread)"
+            guard let line = try? PrivateFile.read(path + "/comm"), line.hasPrefix("loop-"),
+                let account = try? PrivateFile.read(path + "/schedstat"),
+                let nanoseconds = account.split(separator: " ").first.flatMap({ Double($0) })
+            else { continue }
+            loops[String(line.prefix { $0 != "\n" })] = nanoseconds / 1e9
+        }
+        return loops
     }
 
     /// Reads the two files' text. The name in `stat` may hold blanks and parentheses, so fields are
@@ -63,17 +87,24 @@ struct ProcessUsage: Hashable, Sendable {
     /// Seconds of CPU, both kinds.
     var total: Double { user + system }
 
+    /// Seconds of CPU of all event loops.
+    var loopTotal: Double { loops.values.reduce(0, +) }
+
     /// What two stretches used; memory is the later's.
     static func + (earlier: ProcessUsage, later: ProcessUsage) -> ProcessUsage {
-        ProcessUsage(
+        var sum = ProcessUsage(
             user: earlier.user + later.user, system: earlier.system + later.system,
             residentBytes: later.residentBytes)
+        sum.loops = earlier.loops.merging(later.loops, uniquingKeysWith: +)
+        return sum
     }
 
     /// What was used between two looks; memory is the later look's.
     static func - (later: ProcessUsage, earlier: ProcessUsage) -> ProcessUsage {
-        ProcessUsage(
+        var difference = ProcessUsage(
             user: later.user - earlier.user, system: later.system - earlier.system,
             residentBytes: later.residentBytes)
+        difference.loops = later.loops.merging(earlier.loops, uniquingKeysWith: -)
+        return difference
     }
 }

@@ -2,7 +2,11 @@
 internal import JSON
 
 /// What a delivery costs, from few receivers to many and from one room to many, at the same
-/// deliveries a second. Each point has a server of its own, and the floor beside it.
+/// deliveries a second. Each point has a server of its own, and the floor beside it, in turn.
+///
+/// A message costs something before anybody gets it: a place in the log, an fsync and an answer, shared
+/// by as many as receive it. So the event loops, whose work grows with the receivers, are told apart from
+/// the rest.
 struct CurveScenario: BenchScenario {
     private static let receivers = [50, 100, 200, 500, 1000, 2000, 5000, 10_000]
     private static let receiverDeliveries = 50_000
@@ -10,12 +14,40 @@ struct CurveScenario: BenchScenario {
     private static let members = 100
     private static let roomDeliveries = 20_000
 
-    /// One measured point, costs in µs a delivery.
+    /// One measured point: the middle of its runs, in µs.
     private struct Point {
         let x: Int
-        let result: BenchResult
+        let isFaultless: Bool
+        /// A delivery, by the event loops and by all threads.
+        let loops: Double
+        let server: Double
+        /// A message, by the threads that are no event loops.
+        let rest: Double
         let floor: Double
-        var server: Double { (result.cpuPerDelivery ?? 0) * 1e6 }
+        /// Of the event loops' cost to the floor's.
+        let ratio: Double
+        let latency: LatencyHistogram
+
+        init(_ x: Int, _ runs: [(result: BenchResult, floor: SocketFloor.Figures?)]) {
+            func middle(_ value: ((result: BenchResult, floor: SocketFloor.Figures?)) -> Double?)
+                -> Double
+            {
+                Spread(runs.compactMap(value))?.median ?? 0
+            }
+            self.x = x
+            isFaultless = runs.allSatisfy(\.result.isFaultless)
+            loops = middle { $0.result.loopCPUPerDelivery.map { $0 * 1e6 } }
+            server = middle { $0.result.cpuPerDelivery.map { $0 * 1e6 } }
+            rest = middle { $0.result.restCPUPerMessage.map { $0 * 1e6 } }
+            floor = middle { $0.floor.map { $0.perDelivery * 1e6 } }
+            ratio = middle { run in
+                guard let floor = run.floor, floor.perDelivery > 0 else { return nil }
+                return run.result.loopCPUPerDelivery.map { $0 / floor.perDelivery }
+            }
+            var all = LatencyHistogram()
+            for run in runs { all.merge(run.result.latency) }
+            latency = all
+        }
     }
 
     let options: BenchOptions
@@ -28,7 +60,7 @@ struct CurveScenario: BenchScenario {
         }
         let rooms = try CurveScenario.rooms.map { try measure($0, roomPlan($0), lab) }
         let all = receivers + rooms
-        let isFaultless = all.allSatisfy { $0.result.isFaultless }
+        let isFaultless = all.allSatisfy(\.isFaultless)
         let chart = Chart(
             title: "CPU of a delivery", yLabel: "µs a delivery",
             panels: [
@@ -39,9 +71,11 @@ struct CurveScenario: BenchScenario {
             .array(
                 points.map {
                     [
-                        "x": .int(Int64($0.x)), "serverMicroseconds": .double($0.server),
-                        "floorMicroseconds": .double($0.floor),
-                        "p99Ms": .double(Double($0.result.latency.quantile(0.99)) / 1000),
+                        "x": .int(Int64($0.x)), "loopMicroseconds": .double($0.loops),
+                        "serverMicroseconds": .double($0.server),
+                        "restMicrosecondsPerMessage": .double($0.rest),
+                        "floorMicroseconds": .double($0.floor), "floorRatio": .double($0.ratio),
+                        "p99Ms": .double(Double($0.latency.quantile(0.99)) / 1000),
                     ]
                 })
         }
@@ -78,9 +112,12 @@ struct CurveScenario: BenchScenario {
         let generator = try lab.generator(plan, on: target)
         defer { generator.close() }
         try generator.setUp()
-        let result = try generator.open(plan)
-        let floor = try lab.socketFloor(plan, like: result, window: nil)
-        return Point(x: x, result: result, floor: (floor?.perDelivery ?? 0) * 1e6)
+        var runs: [(result: BenchResult, floor: SocketFloor.Figures?)] = []
+        for _ in 0..<options.pairs {
+            let result = try generator.open(plan)
+            runs.append((result, try lab.socketFloor(plan, like: result, window: nil)))
+        }
+        return Point(x, runs)
     }
 
     private func panel(_ label: String, _ points: [Point]) -> Chart.Panel {
@@ -88,7 +125,9 @@ struct CurveScenario: BenchScenario {
             xLabel: label,
             series: [
                 Chart.Series(
-                    name: "server", points: points.map { (Double($0.x), $0.server) }),
+                    name: "event loops", points: points.map { (Double($0.x), $0.loops) }),
+                Chart.Series(
+                    name: "whole server", points: points.map { (Double($0.x), $0.server) }),
                 Chart.Series(
                     name: "floor, a send a message",
                     points: points.map { (Double($0.x), $0.floor) }),
@@ -96,21 +135,27 @@ struct CurveScenario: BenchScenario {
     }
 
     private func table(_ name: String, _ points: [Point]) -> String {
-        let cheapest = points.map(\.server).min() ?? 0
-        let dearest = points.map(\.server).max() ?? 0
         var rows = points.map { point in
             (
                 "\(point.x) \(name)",
-                "\(BenchFormat.fixed(point.server, 3)) µs a delivery, floor "
-                    + "\(BenchFormat.fixed(point.floor, 3)) µs; "
-                    + "\(BenchFormat.fixed(point.result.batch, 1)) a read, p99 "
-                    + BenchFormat.milli(point.result.latency.quantile(0.99))
+                "\(BenchFormat.fixed(point.loops, 3)) µs a delivery, "
+                    + "\(BenchFormat.fixed(point.ratio, 2)) × the floor's "
+                    + "\(BenchFormat.fixed(point.floor, 3)) µs; all threads "
+                    + "\(BenchFormat.fixed(point.server, 3)) µs, of it "
+                    + "\(BenchFormat.fixed(point.rest, 0)) µs a message; p99 "
+                    + BenchFormat.milli(point.latency.quantile(0.99))
             )
+        }
+        func spread(_ value: (Point) -> Double) -> String {
+            let values = points.map(value)
+            guard let least = values.min(), let most = values.max(), least > 0 else { return "–" }
+            return "\(BenchFormat.fixed(most / least, 2)) ×"
         }
         rows.append(
             (
                 "dearest ÷ cheapest",
-                cheapest > 0 ? "\(BenchFormat.fixed(dearest / cheapest, 2)) ×" : "–"
+                "event loops \(spread(\.loops)), against the floor \(spread(\.ratio)); floor "
+                    + spread(\.floor)
             ))
         return BenchFormat.table(rows)
     }

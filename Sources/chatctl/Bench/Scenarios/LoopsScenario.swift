@@ -3,7 +3,13 @@ internal import JSON
 
 /// How much more a server delivers with several event loops: a new server each time, in turn, loaded
 /// as fast as it answers.
+///
+/// Both ends share the machine, and a server that gathers needs as little of it as who reads: so here it
+/// sends each publication at once, which costs it a send a delivery, and those who only receive read
+/// `readings` times a second.
 struct LoopsScenario: BenchScenario {
+    private static let readings = 20
+
     let options: BenchOptions
 
     init(_ options: BenchOptions) { self.options = options }
@@ -39,6 +45,8 @@ struct LoopsScenario: BenchScenario {
                     Spread(results.map(\.deliveriesPerSecond))),
                 "cpuMicrosecondsPerDelivery": BenchFormat.json(
                     Spread(results.compactMap { $0.cpuPerDelivery.map { $0 * 1e6 } })),
+                "loopMicrosecondsPerDelivery": BenchFormat.json(
+                    Spread(results.compactMap { $0.loopCPUPerDelivery.map { $0 * 1e6 } })),
             ]
         }
         return ScenarioReport(
@@ -51,11 +59,12 @@ struct LoopsScenario: BenchScenario {
     }
 
     private func measure(loops: Int, _ lab: BenchLab) throws -> BenchResult {
-        let target = try lab.target(loops: loops)
+        let target = try lab.target(loops: loops, gathers: false)
         defer { lab.close(target) }
         let generator = try lab.generator(options.plan, on: target)
         defer { generator.close() }
         try generator.setUp()
+        generator.readBy(.milliseconds(1000 / LoopsScenario.readings))
         return try generator.closed(options.plan, depth: options.inFlight)
     }
 
@@ -70,9 +79,11 @@ struct LoopsScenario: BenchScenario {
         }
         let server = total.serverUsage.map { BenchFormat.share($0.total, of: total.elapsed) } ?? "–"
         let cpu = total.cpuPerDelivery.map { ", \(BenchFormat.micro($0)) a delivery" } ?? ""
+        let each = (total.serverUsage?.loops ?? [:]).sorted { $0.key < $1.key }
+            .map { "\($0.key) \(BenchFormat.share($0.value, of: total.elapsed))" }
         return [
-            (name, (rate ?? "–") + ", \(BenchFormat.fixed(total.batch, 1)) a read"),
-            ("  server CPU", server + cpu),
+            (name, rate ?? "–"),
+            ("  server CPU", ([server + cpu] + each).joined(separator: "; ")),
             ("  ack latency", BenchFormat.latencies(total.ackLatency)),
             ("  load generator CPU", total.generatorText(threads: options.threads)),
         ]

@@ -1,11 +1,9 @@
 // SPDX-License-Identifier: MIT
 internal import JSON
 
-/// Many rooms beside one room with as many deliveries a second, in turn, on one server.
+/// Many rooms beside one room of as many people with as many deliveries a second, in turn, on one
+/// server: each of them gets as many messages in either.
 struct SpreadScenario: BenchScenario {
-    /// Members of the one room.
-    private static let receivers = 500
-
     let options: BenchOptions
     private let onePlan: BenchPlan
 
@@ -14,9 +12,9 @@ struct SpreadScenario: BenchScenario {
         let plan = options.plan
         let deliveries = plan.rate * plan.clients * plan.roomsPerClient / plan.rooms
         onePlan = BenchPlan(
-            clients: SpreadScenario.receivers, rooms: 1, roomsPerClient: 1,
-            rate: max(1, deliveries / SpreadScenario.receivers), seconds: plan.seconds,
-            bytes: plan.bytes, senders: min(plan.senders, SpreadScenario.receivers))
+            clients: plan.clients, rooms: 1, roomsPerClient: 1,
+            rate: max(1, deliveries / plan.clients), seconds: plan.seconds,
+            bytes: plan.bytes, senders: plan.senders)
     }
 
     func run(in lab: BenchLab) throws -> ScenarioReport {
@@ -57,7 +55,7 @@ struct SpreadScenario: BenchScenario {
         let spread = Spread(ratios)
         let verdict = spread.map(BenchFormat.ratio) ?? "– (the server's process is not known)"
         return ScenarioReport(
-            table: manyReport.table + "\nOne room with as many deliveries a second\n"
+            table: manyReport.table + "\nOne room of as many people, as many deliveries a second\n"
                 + oneReport.table + "\n"
                 + BenchFormat.table([("many rooms ÷ one room, CPU a delivery", verdict)]),
             json: [

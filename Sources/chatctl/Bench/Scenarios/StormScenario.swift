@@ -29,7 +29,8 @@ struct StormScenario: BenchScenario {
 
     func run(in lab: BenchLab) throws -> ScenarioReport {
         let target = try lab.target()
-        let generator = try lab.generator(livePlan, on: target, extra: options.plan.clients)
+        let generator = try lab.generator(
+            livePlan, on: target, extra: options.plan.clients, apart: true)
         defer { generator.close() }
         try generator.setUp()
         let quiet = try generator.open(livePlan)
@@ -96,7 +97,7 @@ struct StormScenario: BenchScenario {
                         + BenchFormat.share(wave.usage.total, of: wave.duration)
                 ),
                 ("  others' deliveries meanwhile", BenchFormat.latencies(wave.during.latency)),
-                ("  load generator CPU", wave.during.generatorText(threads: options.threads)),
+                ("  load generator CPU", wave.during.generatorText(threads: options.threads + 1)),
             ]
         }
         let isFaultless = quiet.isFaultless && rest.isFaultless
