@@ -11,6 +11,20 @@ final class CatchUp {
         let socketID: String?
     }
 
+    /// An event of the log for whoever was in its room then.
+    struct Item: Sendable {
+        let seq: Int64
+        let room: RoomID
+        let publication: Publication
+    }
+
+    /// The next events for a client, in the log's order.
+    struct Page: Sendable {
+        var items: [Item]
+        /// Everything up to this commit number has been looked at.
+        var through: Int64
+    }
+
     /// A room entered or left meanwhile.
     struct MembershipChange {
         let room: RoomID

@@ -257,11 +257,11 @@ final class ChatClient: SocketHandler {
 
     /// A page of the log for a client that is recovering or behind; nil when it could not be read.
     /// - Parameter level: the position that makes it level with what has been delivered here.
-    func tookPage(_ page: (entries: [LogEntry], through: Int64)?, level: Int64) {
+    func tookPage(_ page: CatchUp.Page?, level: Int64) {
         guard let catchUp else { return }
         guard let page else { return couldNotRead() }
-        var publications = page.entries.filter { catchUp.wasMember(at: $0.seq, of: $0.room) }
-            .map { chat.gateway.publication(of: $0) }
+        var publications = page.items.filter { catchUp.wasMember(at: $0.seq, of: $0.room) }
+            .map(\.publication)
         let owed = catchUp.takeOwed(through: page.through)
         if !owed.isEmpty {
             publications.append(contentsOf: owed)

@@ -132,6 +132,7 @@ final class LoopChat {
 
     /// The latest commit number delivered on this loop.
     private(set) var delivered: Int64 = 0
+    private var recent = RecentLog()
 
     /// Takes one commit, in order.
     func deliver(_ deliveries: [Delivery]) {
@@ -146,6 +147,7 @@ final class LoopChat {
 
     private func deliver(_ entry: LogEntry, _ publication: Publication) {
         delivered = entry.seq
+        recent.append(.init(seq: entry.seq, room: entry.room, publication: publication))
         namespace.publish(publication, in: entry.room.rawValue)
         guard entry.kind == .member, let content = try? entry.content(),
             case .member(let action, let user) = content, let clients = users[user.id]
@@ -257,21 +259,35 @@ final class LoopChat {
     /// Entries in one page for a client that is behind.
     private static let catchUpPage = 256
 
-    /// Reads a page for a client that is recovering or behind.
+    /// Finds a page for a client that is recovering or behind, or reads one.
     /// - Parameter through: the last position of interest; nil for what has been delivered here.
     func readOn(for client: ChatClient, rooms: Set<RoomID>, after: Int64, through: Int64?) {
         let end = through ?? delivered
-        guard after < end else { return client.tookPage(([], after), level: delivered) }
+        guard after < end else {
+            return client.tookPage(.init(items: [], through: after), level: delivered)
+        }
+        if let page = recent.page(
+            rooms: rooms, after: after, through: end, limit: LoopChat.catchUpPage)
+        {
+            return client.tookPage(page, level: delivered)
+        }
+        let gateway = gateway
         let mailbox = loop.mailbox
         let token = park(client)
         let accepted = gateway.reader.missed(
             for: client.actor.id, rooms: rooms, after: after, through: end,
             limit: LoopChat.catchUpPage
         ) { result, claim in
+            let page = (try? result.get()).map { page in
+                CatchUp.Page(
+                    items: page.entries.map {
+                        .init(
+                            seq: $0.seq, room: $0.room, publication: gateway.publication(of: $0))
+                    }, through: page.through)
+            }
             mailbox.post { loop in
                 defer { claim.end() }
                 guard let chat = LoopChat.of(loop), let client = chat.unpark(token) else { return }
-                let page = (try? result.get()).map { ($0.entries, $0.through) }
                 client.tookPage(page, level: chat.delivered)
             }
         }

@@ -75,7 +75,7 @@ package final class Publication: Sendable {
     }
 
     /// Bytes of what it says; each encoding of it has a little more.
-    var byteCount: Int { source.byteCount }
+    package var byteCount: Int { source.byteCount }
 
     /// The encoding for a class of receiver.
     /// - Parameter deflate: compresses a message, or says by nil that it would not shrink; asked at most

@@ -27,9 +27,9 @@ struct BenchCommand: ParsableCommand {
               storm        10,000 handshakes as fast as they go, first visits and returning users, while \
             100 others chat. Accounts and tokens are made before
               slow         one member who reads 1 KB/s in a room of --rate messages a second
-              loops        one event loop of the server beside --server-loops, senders keeping \
-            --in-flight messages under way; each publication is sent at once, and the load generator \
-            reads twenty times a second, so that the server's loops are what limits
+              loops        one event loop of the server beside --server-loops, by the clock, then \
+            with --in-flight messages of each sender under way; each publication is sent at once, and \
+            the load generator reads twenty times a second
               curve        CPU a delivery from 50 to --clients receivers (50,000 deliveries a second), \
             and from 1 to 1,000 rooms (20,000 a second); --svg draws it
 

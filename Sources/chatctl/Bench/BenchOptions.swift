@@ -28,8 +28,8 @@ enum BenchOption: String, CaseIterable, Sendable {
         case .slow: [.clients, .rate, .seconds, .bytes, .senders, .url, .serverLoops]
         case .loops:
             [
-                .clients, .rooms, .roomsPerClient, .seconds, .bytes, .senders, .serverLoops, .pairs,
-                .inFlight,
+                .clients, .rooms, .roomsPerClient, .rate, .seconds, .bytes, .senders, .serverLoops,
+                .pairs, .inFlight,
             ]
         case .curve: [.clients, .seconds, .bytes, .serverLoops, .pairs, .svg]
         }
@@ -74,7 +74,7 @@ struct BenchOptions: Hashable, Sendable {
         case .slow:
             plan = BenchPlan(clients: 500, rooms: 1, roomsPerClient: 1, rate: 1000, seconds: 60)
         case .loops:
-            plan = BenchPlan(clients: 500, rooms: 1, roomsPerClient: 1, seconds: 4)
+            plan = BenchPlan(clients: 500, rooms: 1, roomsPerClient: 1, rate: 200, seconds: 4)
             (serverLoops, pairs, inFlight) = (2, 3, 1)
         case .curve:
             plan = BenchPlan(clients: 5000, rooms: 1, roomsPerClient: 1, seconds: 2)
