@@ -263,7 +263,7 @@ let package = Package(
             [
                 "Bytes", "Timing", "JSON", "HTTP1", "HTTPServer", "WebSocket", "EngineIO",
                 "EngineIOServer", "SocketIO", "SocketIOServer", "ChatCore",
-                "Store", "Bus", "JWT", "Crypto", "Metrics", "Reactor", "ServiceRuntime",
+                "Store", "Bus", "JWT", "Crypto", "Metrics", "Reactor", "ServiceRuntime", "CMeasure",
             ]),
         tests(
             "AuthAPI",

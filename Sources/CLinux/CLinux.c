@@ -69,8 +69,7 @@ int clinux_eventfd_drain(int fd) {
     return count < 0 && errno != EAGAIN ? -errno : 0;
 }
 
-int clinux_listen(
-    const char *host, uint16_t *port, int backlog, int reuse_port, int unsent_bytes) {
+int clinux_listen(const char *host, uint16_t *port, int backlog, int reuse_port) {
     struct sockaddr_storage storage;
     socklen_t length;
     memset(&storage, 0, sizeof storage);
@@ -93,8 +92,6 @@ int clinux_listen(
     if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) < 0) goto failed;
     if (reuse_port && setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) < 0) goto failed;
     if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on) < 0) goto failed;
-    // Accepted sockets inherit it. Refused by kernels older than 3.12: then the buffer is the bound.
-    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent_bytes, sizeof unsent_bytes);
     if (bind(fd, (struct sockaddr *)&storage, length) < 0) goto failed;
     if (listen(fd, backlog) < 0) goto failed;
     length = sizeof storage;
@@ -105,6 +102,11 @@ failed:;
     int error = errno;
     close(fd);
     return -error;
+}
+
+void clinux_bound_unsent(int fd, int bytes) {
+    // Refused by kernels older than 3.12: then the whole buffer is the bound.
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &bytes, sizeof bytes);
 }
 
 int clinux_accept(int listener, char *address, size_t capacity) {

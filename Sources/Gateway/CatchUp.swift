@@ -15,6 +15,8 @@ final class CatchUp {
     struct Item: Sendable {
         let seq: Int64
         let room: RoomID
+        /// Whose mark it tells, where it is a receipt: only the last one matters.
+        let reader: UserID?
         let publication: Publication
     }
 
@@ -24,6 +26,10 @@ final class CatchUp {
         /// Everything up to this commit number has been looked at.
         var through: Int64
     }
+
+    /// Bytes after which a page ends. What waits for a client that has taken the one before stays below
+    /// what stops the server from reading its pongs.
+    static let pageBytes = 64 << 10
 
     /// A room entered or left meanwhile.
     struct MembershipChange {

@@ -306,7 +306,7 @@ final class ChatClient: SocketHandler {
     /// Answers a request: `body` is the members after `"ok":true`, each led by a comma.
     func acknowledge(_ id: Int?, ok body: [UInt8] = []) {
         guard let id else { return }
-        acknowledge(id, room: body.count + 12) { packet in
+        acknowledge(id, capacity: body.count + 12) { packet in
             packet.append("{\"ok\":true")
             packet.append(contentsOf: body)
             packet.append("}")
@@ -316,22 +316,18 @@ final class ChatClient: SocketHandler {
     func acknowledge(_ id: Int?, refused error: ChatError) {
         guard let id else { return }
         chat.gateway.metrics.refusals.increment()
-        acknowledge(id, room: 256) { packet in
+        acknowledge(id, capacity: 256) { packet in
             (["ok": false, "error": error.json] as JSONValue).write(into: &packet)
         }
     }
 
     /// Outcomes come when they come: also after the client has gone.
-    /// - Parameters:
-    ///   - room: bytes that `argument` is expected to write, one JSON text.
-    private func acknowledge(_ id: Int, room: Int, _ argument: (inout [UInt8]) -> Void) {
+    /// - Parameter capacity: bytes that `argument` is expected to append.
+    private func acknowledge(_ id: Int, capacity: Int, _ argument: (inout [UInt8]) -> Void) {
         guard isOpen else { return }
         var packet: [UInt8] = []
-        packet.reserveCapacity(room + 24)
-        SocketEncoder.header(.ack, ackID: id, into: &packet)
-        packet.append(UInt8(ascii: "["))
-        argument(&packet)
-        packet.append(UInt8(ascii: "]"))
+        packet.reserveCapacity(capacity + 24)
+        SocketEncoder.ack(id: id, into: &packet, argument: argument)
         socket.acknowledge(packet: packet)
     }
 

@@ -12,10 +12,13 @@ package struct GatewayConfiguration: Sendable {
     package var engine: EngineServerConfiguration
     /// From the transport's opening to CONNECT done. The reference server's default.
     package var connectTimeout: Duration = .seconds(45)
-    /// Bytes that may wait for one client before it is fed from the log instead, at its own pace.
-    package var maxQueuedBytes = 256 << 10
+    /// Bytes that may wait for one client before it is fed from the log instead, at its own pace. With a
+    /// window on top, less than what stops the server from reading (256 KiB): who is slow answers pings.
+    package var maxQueuedBytes = 128 << 10
 
-    /// The most that gathering publications may add to a delivery (`FlushWindow`).
+    /// Bytes of publications that each loop remembers, for those who are a little behind (`RecentLog`).
+    package var recentBytes = 16 << 20
+    /// The longest that publications are gathered (`FlushWindow`).
     package var longestWindow = usualWindow
     package static let usualWindow = FlushWindow.longest
 
@@ -55,6 +58,7 @@ package struct GatewayMetrics: Sendable {
     let deliveries: Counter
     let publications: Counter
     let fellBehind: Counter
+    let leftOut: Counter
     let announcements: Counter
     let pulls: Counter
     let gaps: Counter
@@ -84,6 +88,9 @@ package struct GatewayMetrics: Sendable {
         gaps = registry.counter(
             "chat_log_gaps_total",
             help: "Announcements of entries that others not yet known come before: some got lost.")
+        leftOut = registry.counter(
+            "chat_live_events_left_out_total",
+            help: "Typing in large rooms that was not told, as too much of it waited.")
         fellBehind = registry.counter(
             "chat_fell_behind_total",
             help: "Times a client was fed from the log because too much waited for it.")

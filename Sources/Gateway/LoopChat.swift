@@ -55,6 +55,7 @@ final class LoopChat {
     /// - Parameter sockets: what the chat is served over; its main namespace is the chat's.
     init(gateway: Gateway, sockets: LoopSockets) {
         self.gateway = gateway
+        recent = RecentLog(maxBytes: gateway.configuration.recentBytes)
         loop = sockets.loop
         weak var chat: LoopChat?
         namespace = sockets.serve("/") { socket in
@@ -132,7 +133,7 @@ final class LoopChat {
 
     /// The latest commit number delivered on this loop.
     private(set) var delivered: Int64 = 0
-    private var recent = RecentLog()
+    private var recent: RecentLog
 
     /// Takes one commit, in order.
     func deliver(_ deliveries: [Delivery]) {
@@ -147,7 +148,10 @@ final class LoopChat {
 
     private func deliver(_ entry: LogEntry, _ publication: Publication) {
         delivered = entry.seq
-        recent.append(.init(seq: entry.seq, room: entry.room, publication: publication))
+        recent.append(
+            .init(
+                seq: entry.seq, room: entry.room,
+                reader: entry.kind == .receipt ? entry.actor : nil, publication: publication))
         namespace.publish(publication, in: entry.room.rawValue)
         guard entry.kind == .member, let content = try? entry.content(),
             case .member(let action, let user) = content, let clients = users[user.id]
@@ -198,7 +202,12 @@ final class LoopChat {
     /// Sends an event outside the log from this loop to all others, and to other instances.
     func publishLive(_ event: LiveEvent) { gateway.publishLive(event) }
 
-    private var rounds = Rounds()
+    private struct ToldEvent {
+        let publication: Publication
+        let except: UserID?
+    }
+
+    private var rounds = Rounds<ToldEvent, ChatClient>()
 
     /// Gives an event outside the log to the clients here, in this turn or, where they are many, over
     /// several.
@@ -210,13 +219,21 @@ final class LoopChat {
         } else {
             clients = Array(users.values.joined())
         }
-        rounds.begin(publication, to: clients, except: event.except)
+        // Typing is news for a moment; presence and alerts are told to everybody, some a second.
+        let isTaken = rounds.begin(
+            ToldEvent(publication: publication, except: event.except), to: clients,
+            mayBeLost: event.room != nil, give: LoopChat.tell)
+        if !isTaken { gateway.metrics.leftOut.increment() }
+    }
+
+    private static func tell(_ event: ToldEvent, _ client: ChatClient) {
+        if client.actor.id != event.except { client.sendIfKeepingUp(event.publication) }
     }
 
     /// The turn ends: goes on with what is given to crowds.
     func turnEnds() {
         guard !rounds.isEmpty else { return }
-        rounds.goOn()
+        rounds.goOn(give: LoopChat.tell)
         if !rounds.isEmpty { loop.wake(at: loop.now) }
     }
 
@@ -276,13 +293,15 @@ final class LoopChat {
         let token = park(client)
         let accepted = gateway.reader.missed(
             for: client.actor.id, rooms: rooms, after: after, through: end,
-            limit: LoopChat.catchUpPage
+            limit: LoopChat.catchUpPage, maxBytes: CatchUp.pageBytes
         ) { result, claim in
             let page = (try? result.get()).map { page in
                 CatchUp.Page(
                     items: page.entries.map {
                         .init(
-                            seq: $0.seq, room: $0.room, publication: gateway.publication(of: $0))
+                            seq: $0.seq, room: $0.room,
+                            reader: $0.kind == .receipt ? $0.actor : nil,
+                            publication: gateway.publication(of: $0))
                     }, through: page.through)
             }
             mailbox.post { loop in

@@ -7,55 +7,76 @@ internal import SocketIOServer
 /// back after a moment, is fed from here. When a whole crowd stumbles at once, pages read and encoded
 /// for each of them would cost more than the live stream did, and nobody would ever be level again.
 struct RecentLog {
-    /// Some 16,000 messages: sixteen seconds of a room of 1,000 a second. Loops share what is in it.
-    static let maxBytes = 16 << 20
-    /// Of a page, as the others' are.
-    private static let pageBytes = 64 << 10
+    /// Events looked at for one page: some 0.1 ms.
+    private static let maxScan = 2048
+    /// Receipts in one page: as in those that are read.
+    private static let maxReceipts = 512
 
+    private let maxBytes: Int
     private var items = Deque<CatchUp.Item>()
     /// All events behind this commit number are here.
     private var from: Int64 = 0
     private var bytes = 0
 
+    /// - Parameter maxBytes: of publications. Loops share what is in it.
+    init(maxBytes: Int) { self.maxBytes = maxBytes }
+
     /// Takes the next event in the log's order.
     mutating func append(_ item: CatchUp.Item) {
         if items.isEmpty { from = item.seq - 1 }
         items.append(item)
-        bytes += RecentLog.cost(of: item)
-        while bytes > RecentLog.maxBytes, let first = items.popFirst() {
-            bytes -= RecentLog.cost(of: first)
+        bytes += item.publication.heldBytes
+        while bytes > maxBytes, let first = items.popFirst() {
+            bytes -= first.publication.heldBytes
             from = first.seq
         }
     }
 
-    /// A page for a client of some rooms: the events with `after` < seq ≤ `through`, at most `limit`.
+    /// A page for a client of some rooms: the events with `after` < seq ≤ `through`, at most `limit`, and
+    /// of a person's receipts in a room the last.
     /// - Returns: nil when what comes behind `after` is here no longer.
     func page(rooms: Set<RoomID>, after: Int64, through: Int64, limit: Int) -> CatchUp.Page? {
         guard !items.isEmpty, after >= from else { return nil }
+        var found: [CatchUp.Item?] = []
+        var receipts: [Mark: Int] = [:]
+        var (events, size, scanned) = (0, 0, 0)
+        var position = after
+        var isWhole = true
+        for item in items[index(after: after)...] {
+            guard item.seq <= through else { break }
+            guard events < limit, size < CatchUp.pageBytes, scanned < RecentLog.maxScan,
+                receipts.count < RecentLog.maxReceipts
+            else {
+                isWhole = false
+                break
+            }
+            scanned += 1
+            position = item.seq
+            guard rooms.contains(item.room) else { continue }
+            if let reader = item.reader {
+                let mark = Mark(room: item.room, reader: reader)
+                if let former = receipts.updateValue(found.count, forKey: mark) {
+                    found[former] = nil
+                }
+            } else {
+                events += 1
+                size += item.publication.byteCount
+            }
+            found.append(item)
+        }
+        return CatchUp.Page(
+            items: found.compactMap { $0 }, through: isWhole ? through : position)
+    }
+
+    private struct Mark: Hashable { let room: RoomID, reader: UserID }
+
+    private func index(after seq: Int64) -> Int {
         var low = 0
         var high = items.count
         while low < high {
             let middle = (low + high) / 2
-            if items[middle].seq <= after { low = middle + 1 } else { high = middle }
+            if items[middle].seq <= seq { low = middle + 1 } else { high = middle }
         }
-        var page = CatchUp.Page(items: [], through: through)
-        var size = 0
-        for item in items[low...] {
-            guard item.seq <= through else { break }
-            guard rooms.contains(item.room) else { continue }
-            guard page.items.count < limit, size < RecentLog.pageBytes else {
-                // What was passed over since the last one taken is looked at again.
-                page.through = page.items.last?.seq ?? after
-                break
-            }
-            page.items.append(item)
-            size += item.publication.byteCount
-        }
-        return page
-    }
-
-    /// The event, and the encodings of two classes.
-    private static func cost(of item: CatchUp.Item) -> Int {
-        3 * item.publication.byteCount + 600
+        return low
     }
 }

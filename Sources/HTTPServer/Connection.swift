@@ -533,7 +533,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
     }
 
     private func flushUnsent() -> Outbox.Progress {
-        let most = phase == .webSocket ? Server.notSentBytes : .max
+        let most = phase == .webSocket ? Int(Server.notSentBytes) : .max
         guard let secure else {
             return outbox.flush(to: descriptor, most: most, scratch: server.scratch)
         }

@@ -102,7 +102,8 @@ struct Outbox: ~Copyable {
     }
 
     /// Puts a WebSocket frame before all that waits and has not begun to be sent: behind the frame that
-    /// is half with the kernel. Each piece that waits is of whole frames.
+    /// is half with the kernel. Each piece that waits is of whole frames, but for the answer to the opening
+    /// handshake, behind which it waits.
     mutating func append(ahead frame: [UInt8]) {
         if isEmpty { append(own: frame) } else { queue().append(ahead: frame) }
     }

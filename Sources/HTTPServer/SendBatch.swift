@@ -104,7 +104,8 @@ final class SendBatch {
         calls.increment()
         var done: [Entry] = []
         swap(&done, &entries)
-        for (index, entry) in done.enumerated() {
+        for index in done.indices {
+            let entry = done[index]
             let sent = max(0, Int(results[index]))
             guard sent < entry.range.count else {
                 entry.connection.batchSent()

@@ -101,7 +101,7 @@ package final class Server: Sendable {
     /// that a WebSocket gives it at once where more waits. What waits here instead may be overtaken by a
     /// ping, and is shared with other connections: to one who reads a kilobyte a second, a ping behind
     /// the megabytes the kernel would buffer comes hours late.
-    static let notSentBytes = 8 * 1024
+    static let notSentBytes: Int32 = 8 * 1024
 
     /// Mailboxes of the loops, in order; empty before `start`.
     package var mailboxes: [Mailbox] { state.withLock { $0.mailboxes } }
@@ -121,8 +121,7 @@ package final class Server: Sendable {
         var listeners = inherited
         if inherited.isEmpty { try probe(&port) }
         for _ in 0..<max(0, max(1, configuration.loops) - inherited.count) {
-            let listener = clinux_listen(
-                configuration.host, &port, 4096, 1, Int32(Server.notSentBytes))
+            let listener = clinux_listen(configuration.host, &port, 4096, 1)
             guard listener >= 0 else {
                 for other in listeners { _ = clinux_close(other) }
                 throw .cannotListen(
@@ -130,6 +129,7 @@ package final class Server: Sendable {
             }
             listeners.append(listener)
         }
+        for listener in listeners { clinux_bound_unsent(listener, Server.notSentBytes) }
         let mailboxes = (0..<max(1, configuration.loops)).map { _ in Mailbox() }
         let threads = mailboxes.enumerated().map { index, mailbox in
             let own = stride(from: index, to: listeners.count, by: mailboxes.count).map {
@@ -150,8 +150,7 @@ package final class Server: Sendable {
     private func probe(_ port: inout UInt16) throws(ServerError) {
         // Listeners of one port share it with those of any process of this user: a second server would
         // start without a word and take every other connection. Without SO_REUSEPORT it is told.
-        let probe = clinux_listen(
-            configuration.host, &port, 1, 0, Int32(Server.notSentBytes))
+        let probe = clinux_listen(configuration.host, &port, 1, 0)
         guard probe >= 0 else {
             throw .cannotListen(host: configuration.host, port: configuration.port, code: -probe)
         }

@@ -112,6 +112,19 @@ package enum SocketEncoder {
         array(arguments, into: &output)
     }
 
+    /// Appends the answer to an event of the main namespace.
+    /// - Parameters:
+    ///   - id: the event's ack id.
+    ///   - argument: appends one JSON text.
+    package static func ack(
+        id: Int, into output: inout [UInt8], argument: (inout [UInt8]) -> Void
+    ) {
+        header(.ack, ackID: id, into: &output)
+        output.append(UInt8(ascii: "["))
+        argument(&output)
+        output.append(UInt8(ascii: "]"))
+    }
+
     /// Appends a DISCONNECT. A stock client that gets one does not reconnect by itself.
     package static func disconnect(namespace: String = "/", into output: inout [UInt8]) {
         header(.disconnect, namespace: namespace, into: &output)

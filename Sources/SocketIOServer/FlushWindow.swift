@@ -16,7 +16,7 @@ package import Timing
 /// loop's time: the busier, the less. From λc = 1 on, where a loop that does not gather would stop,
 /// there is no such place, and the window stays at its longest.
 package struct FlushWindow: Sendable {
-    /// The most that gathering may add to a delivery, unless told otherwise.
+    /// The longest that a publication waits for others, unless told otherwise.
     package static let longest = Duration.milliseconds(20)
     /// What the loop's clock can tell apart: shorter windows are none.
     package static let shortest = Duration.milliseconds(1)
@@ -26,7 +26,7 @@ package struct FlushWindow: Sendable {
     private var opens = Instant(nanoseconds: .min)
     private let longest: Duration
 
-    /// - Parameter longest: the most that gathering may add to a delivery; nothing is gathered where that
+    /// - Parameter longest: the longest that a publication waits for others; nothing is gathered where that
     ///   is below `shortest`.
     package init(longest: Duration = FlushWindow.longest) { self.longest = longest }
 

@@ -150,8 +150,9 @@ package final class LocalNamespace {
             sent.receivers += room.count
             awaitsFlush = false
             // A handler may end its socket, and with it change the list under way: a copy is walked.
-            for member in room.members where member.first < room.publications.count {
-                member.socket.flush(room, first: member.first)
+            let members = room.members
+            for index in members.indices where members[index].first < room.publications.count {
+                members[index].socket.flush(room, first: members[index].first)
             }
         } else {
             for room in dirty {

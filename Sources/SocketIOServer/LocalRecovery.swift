@@ -62,7 +62,7 @@ package final class LocalRecovery {
     }
 
     func record(_ publication: Publication, to rooms: [String], except: [String], now: Instant) {
-        let size = publication.byteCount
+        let size = publication.heldBytes
         bytes += size
         records.append(
             Record(

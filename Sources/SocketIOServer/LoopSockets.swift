@@ -14,8 +14,8 @@ package struct SocketServerConfiguration: Sendable {
     package var limits = SocketLimits()
     /// Bytes that may wait for one client before its sockets have fallen behind. Sixteen times as many
     /// end the connection of a client that goes on asking.
-    package var maxQueuedBytes = 256 << 10
-    /// The most that gathering publications may add to a delivery.
+    package var maxQueuedBytes = 128 << 10
+    /// The longest that publications are gathered.
     package var longestWindow = FlushWindow.longest
     /// Whether sockets keep the request that opened their session.
     package var keepsHandshake = false

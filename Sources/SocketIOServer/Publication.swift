@@ -77,6 +77,9 @@ package final class Publication: Sendable {
     /// Bytes of what it says; each encoding of it has a little more.
     package var byteCount: Int { source.byteCount }
 
+    /// Bytes it may come to hold, roughly: what it says, two encodings of that, and compressed ones.
+    package var heldBytes: Int { 4 * source.byteCount + 600 }
+
     /// The encoding for a class of receiver.
     /// - Parameter deflate: compresses a message, or says by nil that it would not shrink; asked at most
     ///   once for each way to keep offsets.

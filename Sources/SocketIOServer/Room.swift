@@ -52,7 +52,9 @@ package final class Room {
 
     /// The gathered frames for a class of receiver, of which `engine` is one.
     func batch(for receiver: ReceiverClass, by engine: EngineConnection) -> FrameBatch {
-        for (known, batch) in batches where known == receiver { return batch }
+        for index in batches.indices where batches[index].receiver == receiver {
+            return batches[index].batch
+        }
         let all = publications.map { $0.encoded(for: receiver) { engine.deflated($0) } }
         // One publication is sent from where it was encoded, without a copy.
         let batch = all.count == 1 ? all[0] : FrameBatch(joining: all)

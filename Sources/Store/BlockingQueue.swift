@@ -74,13 +74,14 @@ final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
     func swap(into taken: inout [Element], waitingAtMost timeout: Duration) -> Bool {
         locked {
             wait(timeout)
+            isWoken = false
             Swift.swap(&elements, &taken)
             return !(isClosed && taken.isEmpty)
         }
     }
 
     /// Waits until so many elements are there, until `end`, or until woken or closed. For a queue of one
-    /// taker.
+    /// taker, whom being woken concerns when it takes the next time.
     func wait(for count: Int, until end: Instant) {
         locked {
             wanted = count
@@ -92,7 +93,10 @@ final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
     /// Takes the oldest element, waiting for one. Nil when the queue is closed and empty.
     func next() -> Element? {
         locked {
-            while elements.isEmpty, !isClosed { wait(.seconds(3600)) }
+            while elements.isEmpty, !isClosed {
+                wait(.seconds(3600))
+                isWoken = false
+            }
             return elements.isEmpty ? nil : elements.removeFirst()
         }
     }
@@ -101,7 +105,6 @@ final class BlockingQueue<Element: Sendable>: @unchecked Sendable {
 
     /// For `wanted` elements, with the lock held.
     private func wait(until end: Instant) {
-        defer { isWoken = false }
         guard elements.count < wanted, !isClosed, !isWoken else { return }
         var deadline = timespec(
             tv_sec: Int(end.nanoseconds / 1_000_000_000),

@@ -3,6 +3,7 @@ import EngineIO
 import Gateway
 import Glibc
 import JSON
+import Reactor
 import TestSupport
 import Testing
 
@@ -19,18 +20,23 @@ import Testing
         return texts
     }
 
-    private func harness(bound: Int) throws -> Harness {
+    /// What the loop remembers: nothing, so that all comes from the store; a little, so that a client
+    /// changes from the one to the other; all.
+    static let memories = [0, 40_000, 16 << 20]
+
+    private func harness(bound: Int, remembering bytes: Int = 16 << 20) throws -> Harness {
         // Who does not read does not answer pings either, for as long as the test takes.
         var engine = EngineConfiguration()
         engine.pingTimeout = .seconds(600)
         return try Harness(engine: engine) {
             $0.isUnlimited = true
             $0.maxQueuedBytes = bound
+            $0.recentBytes = bytes
         }
     }
 
-    @Test func aPollerThatStaysAwayGetsEverythingOnce() throws {
-        let harness = try harness(bound: 4096)
+    @Test(arguments: memories) func aPollerThatStaysAwayGetsEverythingOnce(memory: Int) throws {
+        let harness = try harness(bound: 4096, remembering: memory)
         let ada = try harness.client("ada")
         let bob = try harness.client("bob", polling: true)
         let padding = String(repeating: "x", count: 500)
@@ -43,8 +49,8 @@ import Testing
         #expect(texts(bob, upTo: "201") == ["201"])
     }
 
-    @Test func aSocketThatDoesNotReadGetsEverythingOnce() throws {
-        let harness = try harness(bound: 64 * 1024)
+    @Test(arguments: memories) func aSocketThatDoesNotReadGetsEverythingOnce(memory: Int) throws {
+        let harness = try harness(bound: 64 * 1024, remembering: memory)
         let ada = try harness.client("ada")
         let bob = WireClient.webSocket(port: harness.port, receiveBuffer: 4096)
         bob.connect(token: harness.token("bob"))
@@ -72,6 +78,49 @@ import Testing
         #expect(texts(bob, upTo: "live") == ["live"])
     }
 
+    /// Fed as fast as it reads, a client hears pings in time and is heard: what waits for it, pages of the
+    /// log included, does not stop the server from reading.
+    @Test(arguments: memories) func aSlowReaderKeepsItsConnection(memory: Int) throws {
+        var engine = EngineConfiguration()
+        engine.pingInterval = .milliseconds(400)
+        engine.pingTimeout = .milliseconds(1500)
+        let harness = try Harness(engine: engine) {
+            $0.isUnlimited = true
+            $0.recentBytes = memory
+        }
+        let bob = WireClient.webSocket(port: harness.port, receiveBuffer: 16_384)
+        bob.connect(token: harness.token("bob"))
+        let count = 600
+        let (port, token) = (harness.port, harness.token("ada"))
+        let sender = WorkerThread(name: "ada") {
+            let ada = WireClient.webSocket(port: port)
+            ada.connect(token: token)
+            let padding = String(repeating: "x", count: 1900)
+            for number in 1...count {
+                ada.tell(
+                    "message:send", ["room": "lobby", "text": .string("\(number) \(padding)")])
+                if number % 50 == 0 {
+                    _ = ada.ask("room:list", [:])
+                    ada.forget()
+                }
+            }
+        }
+        defer { sender.join() }
+        // 2 KB in 7 ms, 300 KB a second: for all of it longer than the server waits for a pong.
+        var texts: [String] = []
+        while texts.count < count, let packet = bob.next() {
+            guard let (name, argument) = WireClient.event(packet), name == "message" else {
+                continue
+            }
+            texts.append(String((argument["text"]?.string ?? "").prefix { $0 != " " }))
+            usleep(7000)
+        }
+        let isWhole = texts == (1...count).map(String.init)
+        #expect(isWhole, "\(texts.count) came, the last \(texts.last ?? "")")
+        #expect(bob.pings >= 3)
+        #expect(harness.metric("chat_fell_behind_total") ?? 0 >= 1)
+    }
+
     /// The client is to hear a ping within its patience, however much waits: little lies before it in the
     /// kernel, and here it goes past all that has not begun to leave.
     @Test func aPingOvertakesWhatASlowReaderHasNotTaken() throws {
@@ -96,8 +145,8 @@ import Testing
         #expect(before < 64 * 1024, "a ping came behind \(before) bytes")
     }
 
-    @Test func aReaderThatIsBehindIsStillAnswered() throws {
-        let harness = try harness(bound: 2048)
+    @Test(arguments: memories) func aReaderThatIsBehindIsStillAnswered(memory: Int) throws {
+        let harness = try harness(bound: 2048, remembering: memory)
         let ada = try harness.client("ada")
         let bob = try harness.client("bob", polling: true)
         for number in 1...50 {

@@ -101,8 +101,10 @@ import Timing
     }
 
     /// Pages of the log are read with the rooms of today; what each moment's rooms brought must come.
-    @Test func whoIsBehindGetsWhatItsRoomsBroughtWhileItWasIn() throws {
+    @Test(arguments: CatchUpTests.memories)
+    func whoIsBehindGetsWhatItsRoomsBroughtWhileItWasIn(memory: Int) throws {
         let harness = try Harness {
+            $0.recentBytes = memory
             $0.maxQueuedBytes = 2000
             $0.isUnlimited = true
         }

@@ -7,9 +7,11 @@ import Testing
 @testable import Gateway
 
 @Suite struct RecentLogTests {
-    private func item(_ seq: Int64, in room: String, bytes: Int = 50) -> CatchUp.Item {
+    private func item(
+        _ seq: Int64, in room: String, bytes: Int = 50, reader: String? = nil
+    ) -> CatchUp.Item {
         CatchUp.Item(
-            seq: seq, room: RoomID(room),
+            seq: seq, room: RoomID(room), reader: reader.map { UserID($0) },
             publication: Publication(
                 event: "message", argument: [UInt8](repeating: 0x30, count: bytes), order: seq))
     }
@@ -23,7 +25,7 @@ import Testing
     }
 
     @Test func whatCameBeforeItIsNotThere() {
-        var log = RecentLog()
+        var log = RecentLog(maxBytes: 1 << 20)
         #expect(page(log, ["a"], after: 0, through: 5) == nil)
         log.append(item(6, in: "a"))
         #expect(page(log, ["a"], after: 4, through: 6) == nil)
@@ -31,7 +33,7 @@ import Testing
     }
 
     @Test func aPageHasTheEventsOfItsRoomsInOrder() throws {
-        var log = RecentLog()
+        var log = RecentLog(maxBytes: 1 << 20)
         // Numbers between are of entries that are no events.
         for seq in stride(from: Int64(10), through: 40, by: 5) {
             log.append(item(seq, in: seq % 10 == 0 ? "a" : "b"))
@@ -50,7 +52,7 @@ import Testing
     /// Pages one after another bring every event once, wherever they are cut.
     @Test(arguments: [1, 3, 100]) func pagesJoinWithoutAGap(limit: Int) throws {
         var random = SeededGenerator(seed: testSeed())
-        var log = RecentLog()
+        var log = RecentLog(maxBytes: 16 << 20)
         var expected: [Int64] = []
         for seq in Int64(1)...300 {
             let room = ["a", "b", "c"].randomElement(using: &random) ?? "a"
@@ -71,14 +73,56 @@ import Testing
         #expect(found == expected)
     }
 
+    /// As in the pages that are read from the store.
+    @Test func ofAPersonsReceiptsTheLastIsThere() throws {
+        var log = RecentLog(maxBytes: 1 << 20)
+        log.append(item(1, in: "a"))
+        log.append(item(2, in: "a", reader: "ada"))
+        log.append(item(3, in: "a", reader: "bob"))
+        log.append(item(4, in: "b", reader: "ada"))
+        log.append(item(5, in: "a", reader: "ada"))
+        log.append(item(6, in: "a"))
+        let all = try #require(page(log, ["a", "b"], after: 0, through: 6, limit: 2))
+        #expect(all.seqs == [1, 3, 4, 5, 6])
+        #expect(all.through == 6)
+        let one = try #require(page(log, ["a"], after: 1, through: 6, limit: 1))
+        #expect(one.seqs == [3, 5, 6])
+    }
+
+    /// A client of a quiet room does not make the loop look at everything at once.
+    @Test func aPageLooksAtSoMuchAndNoMore() throws {
+        var log = RecentLog(maxBytes: 64 << 20)
+        for seq in Int64(1)...5000 { log.append(item(seq, in: "busy")) }
+        log.append(item(5001, in: "quiet"))
+        var position: Int64 = 0
+        var pages = 0
+        var found: [Int64] = []
+        while position < 5001 {
+            let next = try #require(page(log, ["quiet"], after: position, through: 5001))
+            #expect(next.through > position)
+            found += next.seqs
+            position = next.through
+            pages += 1
+        }
+        #expect(found == [5001])
+        #expect(pages == 3)
+    }
+
     @Test func itIsBounded() throws {
-        var log = RecentLog()
-        let bytes = 10_000
-        for seq in Int64(1)...2000 { log.append(item(seq, in: "a", bytes: bytes)) }
-        #expect(page(log, ["a"], after: 0, through: 2000) == nil)
-        let kept = RecentLog.maxBytes / (3 * bytes)
-        #expect(page(log, ["a"], after: Int64(2000 - kept - 50), through: 2000) == nil)
-        let first = Int64(2000 - kept + 50)
-        #expect(try #require(page(log, ["a"], after: first, through: 2000)).seqs.first == first + 1)
+        let maxBytes = 1 << 20
+        var log = RecentLog(maxBytes: maxBytes)
+        var expected: [CatchUp.Item] = []
+        for seq in Int64(1)...2000 {
+            let next = item(seq, in: "a", bytes: Int(seq % 7) * 300)
+            log.append(next)
+            expected.append(next)
+            while expected.reduce(0, { $0 + $1.publication.heldBytes }) > maxBytes {
+                expected.removeFirst()
+            }
+        }
+        let first = try #require(expected.first).seq
+        #expect(page(log, ["a"], after: first - 2, through: 2000) == nil)
+        let all = try #require(page(log, ["a"], after: first - 1, through: 2000))
+        #expect(all.seqs.first == first)
     }
 }

@@ -31,10 +31,11 @@ int clinux_eventfd_signal(int fd);
 int clinux_eventfd_drain(int fd);
 
 /// Binds and listens on a numeric address, non-blocking, close-on-exec, SO_REUSEADDR, and
-/// SO_REUSEPORT when asked; TCP_NODELAY and TCP_NOTSENT_LOWAT (`unsent_bytes`) are set here and
-/// inherited by accepted sockets. `port` in and out: 0 lets the kernel choose.
-int clinux_listen(
-    const char *host, uint16_t *port, int backlog, int reuse_port, int unsent_bytes);
+/// SO_REUSEPORT when asked; TCP_NODELAY is set here and inherited by accepted sockets.
+/// `port` in and out: 0 lets the kernel choose.
+int clinux_listen(const char *host, uint16_t *port, int backlog, int reuse_port);
+/// How much the kernel takes before it has sent it (TCP_NOTSENT_LOWAT); accepted sockets inherit it.
+void clinux_bound_unsent(int listener, int bytes);
 /// Accepts one connection, non-blocking and close-on-exec, and writes the peer's numeric address: the
 /// IPv4 one of an IPv4 peer, also when the listener is an IPv6 socket that sees it mapped.
 int clinux_accept(int listener, char *address, size_t capacity);

@@ -2,7 +2,8 @@
 internal import JSON
 
 /// What a delivery costs, from few receivers to many and from one room to many, at the same
-/// deliveries a second. Each point has a server of its own, and the floor beside it, in turn.
+/// deliveries a second. Each point has a server of its own, and the floor beside it; all points are
+/// measured once, then all once more, so that a machine which changes its pace changes it for all.
 ///
 /// A message costs something before anybody gets it: a place in the log, an fsync and an answer, shared
 /// by as many as receive it. So the event loops, whose work grows with the receivers, are told apart from
@@ -13,6 +14,11 @@ struct CurveScenario: BenchScenario {
     private static let rooms = [1, 10, 100, 1000]
     private static let members = 100
     private static let roomDeliveries = 20_000
+
+    private struct Run {
+        let result: BenchResult
+        let floor: SocketFloor.Figures?
+    }
 
     /// One measured point: the middle of its runs, in µs.
     private struct Point {
@@ -28,10 +34,8 @@ struct CurveScenario: BenchScenario {
         let ratio: Double
         let latency: LatencyHistogram
 
-        init(_ x: Int, _ runs: [(result: BenchResult, floor: SocketFloor.Figures?)]) {
-            func middle(_ value: ((result: BenchResult, floor: SocketFloor.Figures?)) -> Double?)
-                -> Double
-            {
+        init(_ x: Int, _ runs: [Run]) {
+            func middle(_ value: (Run) -> Double?) -> Double {
                 Spread(runs.compactMap(value))?.median ?? 0
             }
             self.x = x
@@ -55,10 +59,19 @@ struct CurveScenario: BenchScenario {
     init(_ options: BenchOptions) { self.options = options }
 
     func run(in lab: BenchLab) throws -> ScenarioReport {
-        let receivers = try CurveScenario.receivers.filter { $0 <= options.plan.clients }.map {
-            try measure($0, receiverPlan($0), lab)
+        let receiverCounts = CurveScenario.receivers.filter { $0 <= options.plan.clients }
+        var receiverRuns: [[Run]] = Array(repeating: [], count: receiverCounts.count)
+        var roomRuns: [[Run]] = Array(repeating: [], count: CurveScenario.rooms.count)
+        for _ in 0..<options.pairs {
+            for (index, count) in receiverCounts.enumerated() {
+                receiverRuns[index].append(try measure(receiverPlan(count), lab))
+            }
+            for (index, count) in CurveScenario.rooms.enumerated() {
+                roomRuns[index].append(try measure(roomPlan(count), lab))
+            }
         }
-        let rooms = try CurveScenario.rooms.map { try measure($0, roomPlan($0), lab) }
+        let receivers = zip(receiverCounts, receiverRuns).map { Point($0, $1) }
+        let rooms = zip(CurveScenario.rooms, roomRuns).map { Point($0, $1) }
         let all = receivers + rooms
         let isFaultless = all.allSatisfy(\.isFaultless)
         let chart = Chart(
@@ -106,18 +119,15 @@ struct CurveScenario: BenchScenario {
             senders: min(options.plan.senders, clients))
     }
 
-    private func measure(_ x: Int, _ plan: BenchPlan, _ lab: BenchLab) throws -> Point {
+    private func measure(_ plan: BenchPlan, _ lab: BenchLab) throws -> Run {
         let target = try lab.target()
         defer { lab.close(target) }
         let generator = try lab.generator(plan, on: target)
         defer { generator.close() }
         try generator.setUp()
-        var runs: [(result: BenchResult, floor: SocketFloor.Figures?)] = []
-        for _ in 0..<options.pairs {
-            let result = try generator.open(plan)
-            runs.append((result, try lab.socketFloor(plan, like: result, window: nil)))
-        }
-        return Point(x, runs)
+        let result = try generator.open(plan)
+        return Run(
+            result: result, floor: try lab.socketFloor(plan, like: result, window: nil))
     }
 
     private func panel(_ label: String, _ points: [Point]) -> Chart.Panel {
