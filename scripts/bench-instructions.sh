@@ -3,51 +3,54 @@
 # Instructions that ChatService executes in user mode for a message and for each delivery of it, all threads
 # together: what it costs before the kernel begins, the same on a noisy machine as on a quiet one.
 #
-#   scripts/bench-instructions.sh [DIRECTORY]     of the release build in DIRECTORY, or of this one
+#   scripts/bench-instructions.sh [CHATSERVICE]     of that executable, or of this release build's
 #
-# valgrind counts, since virtual machines seldom lend their hardware counters. A run of twice the messages has
-# executed more than a run of once; with 50 and with 500 receivers that gives two equations for two unknowns.
+# valgrind counts, since virtual machines seldom lend their hardware counters. A run with more messages in the
+# same time has executed more; with few and with many receivers that gives two equations for two unknowns.
 source "$(dirname "$0")/lib.sh"
 command -v valgrind >/dev/null || die "valgrind is not installed: apt-get install valgrind"
-if [ $# -eq 0 ]; then
-    swift build -c release
-    set -- .build/release
-fi
-from=$(cd "$1" && pwd)
+swift build -c release
+service=${1:-.build/release/ChatService}
+[ -x "$service" ] || die "$service is no executable"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir "$work/bin"
-for name in chatctl AuthService ChatService; do
-    # Without what debuggers read, which is newer than valgrind understands.
-    strip -g -o "$work/bin/$name" "$from/$name"
-done
-mv "$work/bin/ChatService" "$work/bin/ChatService.real"
+cp .build/release/{chatctl,AuthService} "$work/bin"
+# Without what debuggers read, which is newer than valgrind understands.
+strip -g -o "$work/ChatService" "$service"
 cat >"$work/bin/ChatService" <<EOF
 #!/bin/sh
 exec valgrind --tool=cachegrind --cache-sim=no --branch-sim=no --cachegrind-out-file=/dev/null \\
-    --log-file='$work/count.%p' '$work/bin/ChatService.real' "\$@"
+    --log-file='$work/count.%p' '$work/ChatService' "\$@"
 EOF
 chmod +x "$work/bin/ChatService"
+export SWIFT_DETERMINISTIC_HASHING=1
 
-rate=20 # messages a second: so few that each is sent by itself
-# usage: executed RECEIVERS SECONDS     instructions of a whole run
+seconds=8
+# usage: executed RECEIVERS RATE     sets `count` to the instructions of a whole run
 executed() {
     rm -f "$work"/count.*
-    SWIFT_DETERMINISTIC_HASHING=1 "$work/bin/chatctl" bench --clients "$1" --rooms 1 --rooms-per-client 1 \
-        --rate "$rate" --seconds "$2" --no-floors >"$work/table" || die "the run failed: $(cat "$work/table")"
-    sed -n 's/.* I *refs: *//p' "$work"/count.* | tr -d ,
+    "$work/bin/chatctl" bench --clients "$1" --rooms 1 --rooms-per-client 1 --rate "$2" \
+        --seconds "$seconds" --no-floors >"$work/table" || die "the run failed: $(cat "$work/table")"
+    count=$(sed -n 's/.* I *refs: *//p' "$work"/count.* | tr -d ,)
+    [ -n "$count" ] || die "valgrind has counted nothing: $(cat "$work"/count.*)"
 }
-# usage: each RECEIVERS     instructions of a message with all its deliveries
+# usage: each RECEIVERS     sets `each` to the instructions of a message with all its deliveries
 each() {
-    local once twice
-    once=$(executed "$1" 5)
-    twice=$(executed "$1" 10)
-    echo $(((twice - once) / (5 * rate)))
+    # Messages a second: so few that each is sent by itself.
+    executed "$1" 5
+    local once=$count
+    executed "$1" 25
+    each=$(((count - once) / (20 * seconds)))
 }
-few=$(each 50)
-many=$(each 500)
-delivery=$(((many - few) / 450))
-printf 'a message with 50 deliveries   %s instructions\n' "$few"
-printf 'a message with 500 deliveries  %s instructions\n' "$many"
-printf 'a delivery                     %s instructions\n' "$delivery"
-printf 'a message without              %s instructions\n' $((few - 50 * delivery))
+receivers=(50 500 2000)
+declare -A message
+for number in "${receivers[@]}"; do
+    each "$number"
+    message[$number]=$each
+    printf 'a message with %s deliveries: %s instructions\n' "$number" "$each"
+done
+first=$(((message[500] - message[50]) / 450))
+second=$(((message[2000] - message[500]) / 1500))
+printf 'a delivery, from 50 to 500 receivers: %s instructions; from 500 to 2000: %s\n' "$first" "$second"
+printf 'a message without its deliveries: %s instructions\n' $((message[50] - 50 * first))

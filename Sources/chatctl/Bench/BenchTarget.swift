@@ -2,6 +2,7 @@
 internal import ArgumentParser
 internal import Glibc
 internal import HTTPClient
+internal import JSON
 internal import Locks
 internal import ServiceRuntime
 
@@ -46,6 +47,7 @@ final class BenchTarget: Sendable {
             try PrivateFile.replace(SuiteRecord.path(directory), text: record.text)
             do {
                 guard try suite.start(ready: { _, _ in }) else { throw ExitCode.failure }
+                try awaitTokens()
             } catch {
                 _ = suite.stop()
                 throw error
@@ -55,6 +57,20 @@ final class BenchTarget: Sendable {
             Tree.remove(directory)
             throw error
         }
+    }
+
+    /// Waits until the server checks tokens: it answers as soon as it can do without.
+    private func awaitTokens() throws {
+        for _ in 0..<300 {
+            let response = try? perform(Request(url: url + "/readyz", keepsConnection: false))
+            if let body = response?.body, let health = try? JSONValue(parsing: body),
+                health["checks"]?["auth"]?["status"]?.string == "ok"
+            {
+                return
+            }
+            usleep(100_000)
+        }
+        throw Suite.Failure("the server does not get to check tokens")
     }
 
     /// The server's process.
