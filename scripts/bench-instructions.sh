@@ -27,30 +27,36 @@ chmod +x "$work/bin/ChatService"
 export SWIFT_DETERMINISTIC_HASHING=1
 
 seconds=8
-# usage: executed RECEIVERS RATE     sets `count` to the instructions of a whole run
+# usage: executed RATE CLIENTS ROOMS EACH     sets `count` to the instructions of a whole run
 executed() {
     rm -f "$work"/count.*
-    "$work/bin/chatctl" bench --clients "$1" --rooms 1 --rooms-per-client 1 --rate "$2" \
+    "$work/bin/chatctl" bench --rate "$1" --clients "$2" --rooms "$3" --rooms-per-client "$4" \
         --seconds "$seconds" --no-floors >"$work/table" || die "the run failed: $(cat "$work/table")"
     count=$(sed -n 's/.* I *refs: *//p' "$work"/count.* | tr -d ,)
     [ -n "$count" ] || die "valgrind has counted nothing: $(cat "$work"/count.*)"
 }
-# usage: each RECEIVERS     sets `each` to the instructions of a message with all its deliveries
+# usage: each CLIENTS ROOMS EACH     sets `each` to the instructions of a message with all its deliveries
 each() {
     # Messages a second: so few that each is sent by itself.
-    executed "$1" 5
+    executed 5 "$@"
     local once=$count
-    executed "$1" 25
+    executed 25 "$@"
     each=$(((count - once) / (20 * seconds)))
 }
-receivers=(50 500 2000)
 declare -A message
-for number in "${receivers[@]}"; do
-    each "$number"
+for number in 50 500 2000; do
+    each "$number" 1 1
     message[$number]=$each
     printf 'a message with %s deliveries: %s instructions\n' "$number" "$each"
 done
 first=$(((message[500] - message[50]) / 450))
 second=$(((message[2000] - message[500]) / 1500))
+alone=$((message[50] - 50 * first))
 printf 'a delivery, from 50 to 500 receivers: %s instructions; from 500 to 2000: %s\n' "$first" "$second"
-printf 'a message without its deliveries: %s instructions\n' $((message[50] - 50 * first))
+printf 'a message without its deliveries: %s instructions\n' "$alone"
+# Rooms of a hundred, and as many of them for each of at most a thousand people as it takes.
+for rooms in 1 10 100; do
+    clients=$((rooms > 10 ? 1000 : rooms * 100))
+    each "$clients" "$rooms" $((rooms * 100 / clients))
+    printf 'a delivery in one of %s rooms of 100: %s instructions\n' "$rooms" $(((each - alone) / 100))
+done

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import Bytes
 import Glibc
 import HTTP1
 import Metrics
@@ -15,10 +16,22 @@ import WebSocket
 final class LoopEcho: StreamHandler {
     private let server: LoopServer
 
+    /// Less than stops the server from reading.
+    static let flood = (0..<11).map { [UInt8](repeating: UInt8(ascii: "a") + $0, count: 20_000) }
+
     init(_ server: LoopServer) { self.server = server }
 
     private final class Echo: WebSocketDelegate {
-        func received(text: Span<UInt8>, on channel: WebSocketChannel) { channel.send(text: text) }
+        /// Echoes; `flood` is answered with `LoopEcho.flood`, `urgent` ahead of what waits.
+        func received(text: Span<UInt8>, on channel: WebSocketChannel) {
+            if text.equals("flood") {
+                for message in LoopEcho.flood { channel.send(text: message.span) }
+            } else if text.equals("urgent") {
+                channel.send(ahead: text)
+            } else {
+                channel.send(text: text)
+            }
+        }
         func received(binary: Span<UInt8>, on channel: WebSocketChannel) {
             channel.send(binary: binary)
         }
@@ -212,6 +225,38 @@ private enum Neighbour {
         #expect(rest == [0x88, 0x02, 0x03, 0xE8])
         #expect(client.peer.sawClose)
         #expect(client.raw.hasEnded)
+    }
+
+    /// What is half in a record, or half with the kernel, stays whole.
+    @Test func anUrgentMessageOvertakesWholeOnesOnly() throws {
+        let running = try start()
+        let client = SecureClient(
+            port: running.port, TLSPeer(serverName: "localhost"), receiveBuffer: 4096)
+        client.send(
+            "GET /ws HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                + "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        #expect(client.read(until: "\r\n\r\n").hasPrefix("HTTP/1.1 101 "))
+        for word in ["flood", "urgent"] {
+            client.send([0x81, 0x80 | UInt8(word.utf8.count), 0, 0, 0, 0] + Array(word.utf8))
+            usleep(50_000)
+        }
+        var bytes: [UInt8] = []
+        let total = LoopEcho.flood.reduce(0) { $0 + $1.count + 4 } + 8
+        repeat { bytes += client.peer.read() } while bytes.count < total && client.receive()
+        bytes += client.peer.read()
+        #expect(bytes.count == total)
+        var messages: [[UInt8]] = []
+        var offset = 0
+        while let end = FrameWriter.endOfFrame(at: offset, in: bytes.span) {
+            let header = end - offset > 125 ? 4 : 2
+            messages.append(Array(bytes[offset + header..<end]))
+            offset = end
+        }
+        let place = try #require(messages.firstIndex(of: Array("urgent".utf8)))
+        #expect((1..<LoopEcho.flood.count).contains(place), "it came at \(place)")
+        messages.remove(at: place)
+        #expect(messages == LoopEcho.flood)
     }
 
     @Test func aConnectionGoesToAnotherLoopAndBack() throws {
