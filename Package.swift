@@ -233,7 +233,7 @@ let package = Package(
         tests("ProtocolTool", ["CMeasure"]),
         tests(
             "chatctl",
-            ["Locks", "Reactor", "Bytes", "JSON", "WebSocket", "ChatCore", "Store", arguments]),
+            ["Reactor", "Bytes", "JSON", "WebSocket", "ChatCore", "Store", arguments]),
         tests("Reactor", ["Bytes", "Timing"]),
         tests(
             "HTTPServer",

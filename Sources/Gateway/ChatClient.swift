@@ -15,14 +15,26 @@ internal import Timing
 /// One signed-in client of the chat: the main namespace's socket and what the chat knows of it.
 ///
 ///     connecting ──token good──► opening ──snapshot──► [recovering ──missed──►] live ◄──┐
-///         │                         │                       │                    │ ▲     │ level
-///         └────── CONNECT_ERROR ◄───┘                       └─► behind ◄─────────┘ └─ behind
-///                                                                   all ──► closed
+///      ▲  │  ▲                      │                       │                    │ ▲     │ level
+///      └──┘  └─── for the moment ───┤                       └─► behind ◄─────────┘ └─ behind
+///     CONNECT_ERROR ◄───────────────┘                               all ──► closed
+///
+/// Who cannot be let in for the moment, because tokens cannot be checked yet or the writer takes no more,
+/// is tried again and again before it is refused (`SignIn`).
 ///
 /// A client that is recovering or behind is not queued for: what happens meanwhile is read from the
 /// log, a page whenever the transport has taken the last one, until the client is level.
 final class ChatClient: SocketHandler {
     enum Phase { case connecting, opening, recovering, live, behind, closed }
+
+    /// What is still to be done before the client is live.
+    private enum Errand {
+        case none
+        /// It is not yet let in.
+        case signingIn(SignIn)
+        /// It is recovering or behind.
+        case catchingUp(CatchUp)
+    }
 
     /// What a token must carry to take part. Tokens for the services' own talk lack it.
     static let scope = "chat"
@@ -33,8 +45,7 @@ final class ChatClient: SocketHandler {
     private(set) var actor = Actor(id: "", name: "")
     /// Of who asks for anything: most only listen.
     private var asked: RequestLine?
-    /// Of who is recovering or behind, and nobody else.
-    private var catchUp: CatchUp?
+    private var errand = Errand.none
     /// Until when the token holds.
     private var expiresAt = Timestamp(milliseconds: 0)
     /// The token it came with last.
@@ -43,6 +54,14 @@ final class ChatClient: SocketHandler {
     private var wasWarned = false
     /// Whether presence counts this client.
     private(set) var hasBeenLive = false
+
+    private var signIn: SignIn? {
+        if case .signingIn(let signIn) = errand { signIn } else { nil }
+    }
+
+    private var catchUp: CatchUp? {
+        if case .catchingUp(let catchUp) = errand { catchUp } else { nil }
+    }
 
     init(socket: Socket, chat: LoopChat) {
         self.socket = socket
@@ -63,62 +82,77 @@ final class ChatClient: SocketHandler {
     func disconnected(_ reason: Socket.Ending) {
         let wasKnown = phase != .connecting
         phase = .closed
-        catchUp = nil
+        errand = .none
         asked?.waiting = []
         if wasKnown { chat.forget(self) }
     }
 
-    func deadlinePassed(now: Instant) { tokenDeadlinePassed() }
+    func deadlinePassed(now: Instant) {
+        if phase == .connecting { letIn() } else { tokenDeadlinePassed() }
+    }
 
     // MARK: Connecting
 
     func connecting(_ socket: Socket, auth: Range<Int>?, in packet: Span<UInt8>) {
-        var token: String?
-        var privateID: String?
-        var offset: LogCursor?
-        var cursor: LogCursor?
-        var wantsOffset: Bool?
-        if let auth, let fields = try? JSONObjectSlices(packet, in: auth) {
-            token = fields.string("token", in: packet)
-            privateID = fields.string("pid", in: packet)
-            offset = fields.string("offset", in: packet).flatMap { LogCursor($0) }
-            cursor = fields.string("cursor", in: packet).flatMap { LogCursor($0) }
-            wantsOffset = fields.bool("recovery", in: packet)
-        }
-        guard let token, !token.isEmpty else {
+        guard let auth, let signIn = SignIn(auth, in: packet, now: chat.now) else {
             return refuse("unauthorized", "A token is needed: auth.token.")
         }
+        guard signIn.token.count <= AccessTokenVerifier.maxTokenBytes else {
+            let refusal = TokenRefusal.invalidToken
+            return refuse(refusal.rawValue, refusal.message)
+        }
+        errand = .signingIn(signIn)
+        letIn()
+    }
+
+    /// Lets the client in if it may come, and tries again later where nobody can tell yet.
+    private func letIn() {
+        guard let signIn else { return }
         let claims: AccessTokenClaims
-        switch chat.gateway.authority.verify(Array(token.utf8)) {
+        switch chat.gateway.authority.verify(signIn.token) {
         case .success(let verified): claims = verified
+        case .failure(.authUnavailable):
+            return putOff(
+                TokenRefusal.authUnavailable.rawValue, TokenRefusal.authUnavailable.message)
         case .failure(let refusal): return refuse(refusal.rawValue, refusal.message)
         }
         guard claims.has(scope: ChatClient.scope) else {
             return refuse("insufficient_scope", "The token lacks the scope \(ChatClient.scope).")
         }
         actor = Actor(id: UserID(claims.subject), name: claims.name, roles: claims.roles)
-        self.token = TokenIdentity(claims)
+        token = TokenIdentity(claims)
         expiresAt = claims.expiresAt
         socket.keepsOffset =
-            wantsOffset ?? (privateID != nil || socket.isOfficialClient)
-        let former = privateID.flatMap {
+            signIn.wantsOffset ?? (signIn.privateID != nil || socket.isOfficialClient)
+        let former = signIn.privateID.flatMap {
             chat.gateway.recovery.socketID(of: $0, user: claims.subject)
         }
         let mark = LogCursor.mark(of: chat.gateway.configuration.epoch)
         // A private id is of this epoch or proves nothing (`RecoveryKey`), so a number beside it may be
         // bare. Nothing but its mark says what history a cursor is of.
-        let resumed = former == nil ? nil : offset.flatMap { $0.mark ?? mark == mark ? $0 : nil }
-        let place = resumed ?? cursor.flatMap { $0.mark == mark ? $0 : nil }
+        let resumed =
+            former == nil ? nil : signIn.offset.flatMap { $0.mark ?? mark == mark ? $0 : nil }
+        let place = resumed ?? signIn.cursor.flatMap { $0.mark == mark ? $0 : nil }
         guard
             chat.submit(
                 .openSession, by: self,
                 then: .session(after: place?.seq, formerID: resumed == nil ? nil : former))
         else {
             let busy = chat.gateway.store.busy
-            return refuse(busy.code.rawValue, busy.message)
+            return putOff(busy.code.rawValue, busy.message)
         }
         phase = .opening
         chat.remember(self)
+    }
+
+    /// Comes back to a client that cannot be let in for the moment. The official clients take a refusal
+    /// as final and do not come back by themselves, so one is told only when it has lasted.
+    private func putOff(_ code: String, _ message: String) {
+        guard let signIn,
+            let pause = signIn.nextPause(
+                now: chat.now, patience: chat.gateway.configuration.signInPatience)
+        else { return refuse(code, message) }
+        socket.deadline = chat.now + pause
     }
 
     private func refuse(_ code: String, _ message: String) {
@@ -134,8 +168,14 @@ final class ChatClient: SocketHandler {
         guard phase == .opening else { return }
         guard case .ok(.session(let snapshot)) = outcome else {
             guard case .refused(let error) = outcome else { return }
-            return refuse(error.code.rawValue, error.message)
+            guard error.code == .busy || error.code == .storageUnavailable else {
+                return refuse(error.code.rawValue, error.message)
+            }
+            phase = .connecting
+            chat.forget(self)
+            return putOff(error.code.rawValue, error.message)
         }
+        errand = .none
         for room in snapshot.rooms { socket.join(room.id.rawValue) }
         guard let position, position <= snapshot.seq, position >= 0,
             chat.gateway.reader.canReplay(
@@ -146,7 +186,8 @@ final class ChatClient: SocketHandler {
         }
         phase = .recovering
         socket.delivery = .dropped
-        catchUp = CatchUp(from: position, to: .init(snapshot: snapshot, socketID: formerID))
+        errand = .catchingUp(
+            CatchUp(from: position, to: .init(snapshot: snapshot, socketID: formerID)))
         chat.readMoves(for: self, after: position, through: snapshot.seq)
     }
 
@@ -233,7 +274,7 @@ final class ChatClient: SocketHandler {
         guard phase == .live else { return }
         phase = .behind
         socket.delivery = .dropped
-        catchUp = CatchUp(from: chat.delivered)
+        errand = .catchingUp(CatchUp(from: chat.delivered))
         chat.gateway.metrics.fellBehind.increment()
         socket.tellWhenDrained()
     }
@@ -282,7 +323,7 @@ final class ChatClient: SocketHandler {
             socket.skipThrough = page.through
             socket.delivery = .live
             phase = .live
-            self.catchUp = nil
+            errand = .none
         } else {
             socket.tellWhenDrained()
         }

@@ -12,6 +12,9 @@ package struct GatewayConfiguration: Sendable {
     package var engine: EngineServerConfiguration
     /// From the transport's opening to CONNECT done. The reference server's default.
     package var connectTimeout: Duration = .seconds(45)
+    /// How long a client that cannot be let in for the moment is tried again before it is told so.
+    /// Shorter than `connectTimeout`, which would cut it off without a reason.
+    package var signInPatience: Duration = .seconds(20)
     /// Bytes that may wait for one client before it is fed from the log instead, at its own pace. With a
     /// window on top, less than what stops the server from reading (256 KiB): who is slow answers pings.
     package var maxQueuedBytes = 128 << 10

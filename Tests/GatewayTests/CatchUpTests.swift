@@ -3,8 +3,10 @@ import EngineIO
 import Gateway
 import Glibc
 import JSON
+import Reactor
 import TestSupport
 import Testing
+import Timing
 
 /// A reader that cannot keep up is fed from the log: nothing is lost, nothing comes twice, and what
 /// waits for it stays bounded.
@@ -75,6 +77,52 @@ import Testing
         // Level again: live messages come as they happen.
         _ = ada.ask("message:send", ["room": room, "text": "live"])
         #expect(texts(bob, upTo: "live") == ["live"])
+    }
+
+    /// Fed as fast as it reads, a client hears pings in time and is heard: what waits for it, pages of the
+    /// log included, does not stop the server from reading.
+    @Test(arguments: memories) func aSlowReaderKeepsItsConnection(memory: Int) throws {
+        var engine = EngineConfiguration()
+        engine.pingInterval = .milliseconds(400)
+        engine.pingTimeout = .seconds(6)
+        let harness = try Harness(engine: engine) {
+            $0.isUnlimited = true
+            $0.recentBytes = memory
+        }
+        let bob = WireClient.webSocket(port: harness.port, receiveBuffer: 16_384)
+        bob.connect(token: harness.token("bob"))
+        let count = 600
+        let (port, token) = (harness.port, harness.token("ada"))
+        let sender = WorkerThread(name: "ada") {
+            let ada = WireClient.webSocket(port: port)
+            ada.connect(token: token)
+            let padding = String(repeating: "x", count: 1900)
+            for number in 1...count {
+                ada.tell(
+                    "message:send", ["room": "lobby", "text": .string("\(number) \(padding)")])
+                if number % 50 == 0 {
+                    _ = ada.ask("room:list", [:])
+                    ada.forget()
+                }
+            }
+        }
+        // 2 KB in 12 ms: for all of it longer than the server waits for a pong. How far behind that is
+        // depends on the machine.
+        var texts: [String] = []
+        let began = SystemClock.now()
+        while SystemClock.now() - began < .seconds(60), texts.count < count, let packet = bob.next()
+        {
+            guard let (name, argument) = WireClient.event(packet), name == "message" else {
+                continue
+            }
+            texts.append(String((argument["text"]?.string ?? "").prefix { $0 != " " }))
+            usleep(12_000)
+        }
+        sender.join()
+        let isWhole = texts == (1...count).map(String.init)
+        #expect(isWhole, "\(texts.count) came, the last \(texts.last ?? "")")
+        #expect(bob.pings >= 3)
+        withExtendedLifetime(harness) {}
     }
 
     /// The client is to hear a ping within its patience, however much waits: little lies before it in the

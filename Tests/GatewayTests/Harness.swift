@@ -34,19 +34,23 @@ final class Harness {
     private let signer: AccessTokenSigner
 
     var port: Int { server.port }
+    var databasePath: String { directory.file("chat.db") }
 
     init(
         loops: Int = 1, engine: EngineConfiguration = EngineConfiguration(),
-        bus: any Bus = NoBus(),
+        bus: any Bus = NoBus(), authority other: TokenAuthority? = nil,
         adjust: (inout GatewayConfiguration) -> Void = { _ in },
+        store adjustStore: (inout ChatStore.Configuration) -> Void = { _ in },
         server adjustServer: (inout ServerConfiguration) -> Void = { _ in }
     ) throws {
         directory = try TemporaryDirectory()
         let key = try SigningKey(kid: "test", secret: Array(repeating: 7, count: 32))
         signer = AccessTokenSigner(key: key)
-        authority = TokenAuthority(
-            fixed: try AccessTokenVerifier(
-                issuer: "http://auth.test", audience: "chat", keys: [key]))
+        authority =
+            try other
+            ?? TokenAuthority(
+                fixed: AccessTokenVerifier(
+                    issuer: "http://auth.test", audience: "chat", keys: [key]))
         var configuration = GatewayConfiguration(
             instance: "test", engine: EngineServerConfiguration(engine: engine),
             recoveryKey: Array(repeating: 9, count: 32),
@@ -55,6 +59,7 @@ final class Harness {
         gateway = Gateway(configuration, authority: authority, bus: bus, metrics: metrics)
         var storage = ChatStore.Configuration()
         storage.limits = configuration.limits
+        adjustStore(&storage)
         store = try ChatStore(
             path: directory.file("chat.db"), observer: gateway, configuration: storage)
         reader = ChatReader(path: directory.file("chat.db"), store: store)

@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: MIT
+import Glibc
 import JSON
 import Locks
 import Synchronization
@@ -87,5 +88,22 @@ import Testing
             $0["room"]?.string == "lobby" && $0["roomSeq"]?.int != 0
         }
         #expect(inLobby.compactMap { $0["roomSeq"]?.int } == Array(1...Int64(inLobby.count)))
+    }
+
+    /// The official clients take a refusal as final: who comes to a service that has just started, and
+    /// cannot judge tokens yet, must wait and not be refused.
+    @Test func whoComesBeforeAuthServiceIsThereIsLetInWhenItIs() throws {
+        let stack = try ChatStack()
+        let token = try stack.token("ada")
+        stack.kill(.chat)
+        stack.kill(.auth)
+        try stack.launch(.chat)
+        #expect(eventually { (try? HTTP.call("GET", stack.url(of: .chat) + "/healthz")) != nil })
+        let ada = WireClient.webSocket(port: stack.port(.chat))
+        ada.send("40{\"token\":\"\(token)\"}")
+        usleep(500_000)
+        try stack.start(.auth)
+        #expect(ada.next()?.hasPrefix("40{\"sid\"") == true)
+        #expect(ada.event("session")?["user"]?["name"]?.string == "ada")
     }
 }
