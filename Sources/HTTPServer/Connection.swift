@@ -116,6 +116,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
             _ = clinux_close(descriptor)
             return false
         }
+        server.server.loads.enter(server.loop.index)
         setDeadline(
             after: phase == .opening
                 ? server.configuration.handshakeTimeout : server.configuration.idleTimeout)
@@ -408,6 +409,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         guard phase == .answering, unsent == 0, let registration else { return nil }
         cancelTimer()
         server.loop.unregister(descriptor, registration)
+        server.server.loads.leave(server.loop.index)
         giveBackHeld()
         self.registration = nil
         phase = .closed
@@ -603,6 +605,7 @@ final class Connection: DescriptorHandler, TimerTarget, TurnTaker {
         secure = nil
         _ = clinux_close(descriptor)
         server.server.admission.leave(peer)
+        server.server.loads.leave(server.loop.index)
         giveBackHeld()
         outbox.removeAll()
         unread = []

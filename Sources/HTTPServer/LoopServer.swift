@@ -122,7 +122,12 @@ package final class LoopServer {
                 _ = clinux_close(descriptor)
                 continue
             }
-            add(Connection(server: self, accepted: descriptor, peer: peer))
+            let place = server.loads.place(cameTo: loop.index)
+            if place == loop.index {
+                take(descriptor, of: peer)
+            } else {
+                give(descriptor, of: peer, toLoop: place)
+            }
             _ = share.lap(on: loop)
             if share.isLate(on: loop) { return }  // the listener is reported again
         }
@@ -162,8 +167,29 @@ package final class LoopServer {
     /// How the whole server is set up.
     package var configuration: ServerConfiguration { server.configuration }
 
-    private func add(_ connection: Connection) {
-        if !connection.open() { server.admission.leave(connection.peer) }
+    /// Begins to serve a connection just accepted, which is counted already.
+    private func take(_ descriptor: Int32, of peer: Peer) {
+        server.loads.leave(loop.index)
+        let connection = Connection(server: self, accepted: descriptor, peer: peer)
+        guard connection.open() else { return server.admission.leave(peer) }
+        if isDraining { connection.drain() }
+    }
+
+    /// Lets another loop serve a connection just accepted.
+    private func give(_ descriptor: Int32, of peer: Peer, toLoop index: Int) {
+        let accepted = DetachedConnection(
+            descriptor: descriptor, unread: [], peer: peer, secure: nil)
+        let server = server
+        let posted = server.mailboxes[index].post { loop in
+            guard let other = loop.attachment as? LoopServer, let descriptor = accepted.take()
+            else { return }
+            other.take(descriptor, of: peer)
+        }
+        // Its loop has ended, and with it the server is about to.
+        if !posted {
+            server.loads.leave(index)
+            server.admission.leave(peer)
+        }
     }
 
     /// Whether one more step of a handshake fits into this turn; counts it.

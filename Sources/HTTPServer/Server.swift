@@ -24,13 +24,14 @@ package enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// An HTTP/1.1 and WebSocket server: N event loops, each with a listener of its own on one port
-/// (SO_REUSEPORT), and a pool of workers for handlers that block.
+/// (SO_REUSEPORT) and as many connections as the others (`LoopLoads`), and a pool of workers for handlers that block.
 package final class Server: Sendable {
     package typealias StreamFactory = @Sendable (LoopServer) -> any StreamHandler
 
     package let configuration: ServerConfiguration
     let router: Router
     let admission: Admission
+    let loads: LoopLoads
     let proxies: TrustedProxies
     let workers: WorkerPool
     let requests: Counter
@@ -66,6 +67,7 @@ package final class Server: Sendable {
             configuration.trustedProxies, field: configuration.forwardingField)
         admission = Admission(
             total: configuration.maxConnections, perAddress: configuration.maxConnectionsPerAddress)
+        loads = LoopLoads(loops: max(1, configuration.loops))
         workers = WorkerPool(
             name: "worker", threads: configuration.workers, limit: configuration.workerQueue)
         deflates = metrics.counter(
@@ -90,8 +92,14 @@ package final class Server: Sendable {
         handshakeFailures = metrics.counter(
             "tls_handshake_failures_total",
             help: "TLS handshakes refused or malformed, without those the client left.")
-        let admission = admission
+        let (admission, loads) = (admission, loads)
         metrics.gauge("http_connections", help: "Connections open now.") { Double(admission.count) }
+        for loop in loads.all.indices {
+            metrics.gauge(
+                "http_loop_connections", help: "Connections that an event loop serves now.",
+                labels: ["loop": "\(loop)"]
+            ) { Double(loads.all[loop]) }
+        }
     }
 
     /// The counter of completed handshakes of one kind.
