@@ -18,6 +18,7 @@ scenario() {
 one=(--clients 500 --rooms 1 --rooms-per-client 1)
 scenario "${one[@]}" --rate 100 --seconds 4 --pairs 3
 scenario "${one[@]}" --rate 1000 --seconds 4 --no-floors
+scenario "${one[@]}" --rate 3000 --seconds 4
 scenario --scenario sends --seconds 3
 scenario --scenario storm --clients 5000
 scenario --scenario idle --clients 5000 --seconds 30

@@ -182,7 +182,24 @@ struct BenchMessageTests {
 
     @Test func textsCarryTheirNumber() {
         let text = String(decoding: BenchMessage.text(index: 42, bytes: 14), as: UTF8.self)
-        #expect(text == "~000000042xxxx")
+        #expect(text.hasPrefix("~000000042"))
+        #expect(text.utf8.count == 14)
+        #expect(BenchMessage.text(index: 42, bytes: 10).count == 10)
+    }
+
+    /// They go into JSON as they are.
+    @Test func textsAreWordsThatNeedNoEscapes() {
+        for index in [0, 1, 7, 999_999_999] {
+            for bytes in [10, 11, 100, 4000] {
+                let text = BenchMessage.text(index: index, bytes: bytes)
+                #expect(text.count == bytes)
+                #expect(text.allSatisfy { $0 >= 0x20 && $0 < 0x7F && $0 != 0x22 && $0 != 0x5C })
+                #expect(text.dropFirst().allSatisfy { $0 != UInt8(ascii: "~") })
+            }
+        }
+        #expect(
+            BenchMessage.text(index: 1, bytes: 100).dropFirst(10)
+                != BenchMessage.text(index: 2, bytes: 100).dropFirst(10))
     }
 
     @Test func messagesAreReadInTheDocumentedOrder() {
@@ -287,6 +304,7 @@ struct BenchReportTests {
         var result = BenchResult()
         result.sent = 2000
         result.acked = 2000
+        result.answered = 2000
         result.deliveries = 100_000
         result.deliveredBytes = 30_000_000
         result.elapsed = .seconds(20)
@@ -370,6 +388,14 @@ struct BenchReportTests {
         }
     }
 
+    /// Whoever was not answered may have been forgotten.
+    @Test func oneMissingAnswerIsAFault() {
+        var result = report().result
+        result.answered -= 1
+        #expect(!result.isLossless)
+        #expect(!result.isFaultless)
+    }
+
     @Test func oneLossIsAFault() {
         var result = report().result
         result.lost = 1
@@ -406,6 +432,22 @@ struct LoadPlacementTests {
     }
 }
 
+struct BenchMachineTests {
+    @Test func theFileSystemIsThatOfTheLongestMount() {
+        let mounts = """
+            rootfs / rootfs rw 0 0
+            /dev/vda / ext4 rw,relatime 0 0
+            tmpfs /tmp tmpfs rw 0 0
+            /dev/vdb /home xfs rw 0 0
+            """
+        #expect(BenchMachine.fileSystem(of: "/", mounts: mounts) == "ext4")
+        #expect(BenchMachine.fileSystem(of: "/tmp/a", mounts: mounts) == "tmpfs")
+        #expect(BenchMachine.fileSystem(of: "/tmpfs", mounts: mounts) == "ext4")
+        #expect(BenchMachine.fileSystem(of: "/home", mounts: mounts) == "xfs")
+        #expect(BenchMachine.fileSystem(of: "/home", mounts: "") == "unknown file system")
+    }
+}
+
 struct ProcessUsageTests {
     /// Threads are told apart by their names.
     @Test func eventLoopsAreCountedByThemselves() throws {
@@ -424,6 +466,17 @@ struct ProcessUsageTests {
         var later = before
         later.loops["loop-9"] = 0.5
         #expect((later - before).loopTotal >= 0.5)
+    }
+
+    /// A process's ticks are ten milliseconds; what the scheduler counts is exact.
+    @Test func theSchedulersAccountHasTheWord() {
+        var before = ProcessUsage(user: 1, system: 1)
+        before.scheduled = 2.0043
+        var after = ProcessUsage(user: 1.01, system: 1)
+        after.scheduled = 2.0091
+        #expect(abs((after - before).total - 0.0048) < 1e-9)
+        #expect(abs((after + before).total - 4.0134) < 1e-9)
+        #expect(ProcessUsage(user: 1, system: 2).total == 3)
     }
 
     @Test func theNameMayHoldAnything() {

@@ -140,8 +140,12 @@ struct BenchCommand: ParsableCommand {
         defer { lab.close() }
         lab.cleanUpOnSignal()
         let report = try options.scenario.type.init(options).run(in: lab)
-        StandardStreams.output(report.table)
-        if let json { try PrivateFile.replace(json, text: report.json.text + "\n") }
+        let machine = BenchMachine.text
+        StandardStreams.output("machine: \(machine)\n\n" + report.table)
+        if let json {
+            let figures: JSONValue = ["machine": .string(machine), "figures": report.json]
+            try PrivateFile.replace(json, text: figures.text + "\n")
+        }
         if let svg, let drawing = report.drawing { try PrivateFile.replace(svg, text: drawing) }
         if !report.isFaultless { throw ExitCode.failure }
     }

@@ -3,16 +3,35 @@ internal import Bytes
 internal import Glibc
 
 /// The texts of load messages and how they are found again: `~`, nine digits that number the message,
-/// then `x` to the length wanted.
+/// then words to the length wanted, which compress as people's words do.
 enum BenchMessage {
     static let leastTextBytes = 10
+
+    private static let words = Array(
+        """
+        the boat leaves at seven and nobody has told Marta, so could one of you ring her before lunch? I \
+        looked through last week's list again: two boxes of screws, some rope, a lamp for the shed and \
+        whatever Jonas meant by 'the usual'. If it rains we meet under the bridge instead; otherwise same \
+        place, same time, bring gloves. By the way, who has the key to the green door? It was on its hook \
+        yesterday evening, I am quite sure, next to the map of the old harbour. No hurry with the photos, \
+        just send what you have. My train was late by forty minutes, again, because of a cow on the track \
+        near Ebersbach, which made everybody laugh except the driver. Does anyone know a good dentist? \
+        Thursday would suit me best, Friday not at all. We should paint the fence while it is still dry \
+        and warm enough; blue, as we said in March, or would you rather keep it brown?
+        """.utf8)
 
     static func text(index: Int, bytes: Int) -> [UInt8] {
         var text: [UInt8] = [UInt8(ascii: "~")]
         let digits = String(index)
         text.append(contentsOf: repeatElement(UInt8(ascii: "0"), count: 9 - digits.utf8.count))
         text.append(digits)
-        text.append(contentsOf: repeatElement(UInt8(ascii: "x"), count: bytes - text.count))
+        // 31 and the number of bytes have no divisor in common, so that every place is a beginning.
+        var place = index &* 31 % words.count
+        while text.count < bytes {
+            let part = words[place...].prefix(bytes - text.count)
+            text.append(contentsOf: part)
+            place = 0
+        }
         return text
     }
 }
@@ -34,7 +53,7 @@ struct BenchDelivery: Hashable, Sendable {
 
     /// Reads one Engine.IO text packet without building anything: the load generator reads millions a
     /// second and must be cheaper than what it measures. Knows the documented order of fields,
-    /// `42["message",{"seq":7,"roomSeq":3,"room":"r_…",…,"text":"~000000001xxx"…`; nil for whatever
+    /// `42["message",{"seq":7,"roomSeq":3,"room":"r_…",…,"text":"~000000001words"…`; nil for whatever
     /// looks otherwise.
     @inline(__always)
     static func read(_ bytes: UnsafeRawBufferPointer) -> BenchDelivery? {

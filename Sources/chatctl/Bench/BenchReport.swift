@@ -70,8 +70,10 @@ struct BenchReport: Sendable {
                     "floor, send a message",
                     floorRow(floors.perMessage, pairs: floors.perMessageRatios)
                 ))
-            let window = "floor, send \(floors.window.milliseconds) ms at once"
-            rows.append((window, floorRow(floors.coalesced, pairs: floors.coalescedRatios)))
+            if floors.window > .zero {
+                let window = "floor, send \(floors.window.milliseconds) ms at once"
+                rows.append((window, floorRow(floors.coalesced, pairs: floors.coalescedRatios)))
+            }
         }
         rows += floors.store.map(\.row)
         if let ackRatio {

@@ -282,6 +282,7 @@ final class LoadWorker {
     func take(ends: Bool) -> BenchResult {
         var part = result
         part.sent = status.sent
+        part.answered = status.answers
         part.busiestThread = threadSeconds
         for client in clients {
             for membership in client?.memberships ?? [] {
@@ -371,13 +372,17 @@ final class LoadWorker {
             let room = plan.route(of: number).room
             rooms[room].head = max(rooms[room].head, answer.roomSeq)
         case .closed(let plan, let depth, let start, let end):
+            guard answer.isAccepted else { return }
+            let room = plan.rooms(of: client.index)[0]
+            rooms[room].head = max(rooms[room].head, answer.roomSeq)
             let slot = answer.id % depth
-            if answer.isAccepted, now >= start, now < end {
-                result.acked += 1
-                result.ackLatency.record(
-                    microseconds: (now.nanoseconds - client.flights[slot]) / 1000)
+            let sent = client.flights[slot]
+            // Of what is sent in the time every answer counts, however late; of the rate only those in it.
+            if sent >= start.nanoseconds, sent < end.nanoseconds {
+                result.ackLatency.record(microseconds: (now.nanoseconds - sent) / 1000)
             }
-            if now < end, answer.isAccepted {
+            if now >= start, now < end { result.acked += 1 }
+            if now < end {
                 sendClosed(plan, client, id: answer.id + depth, slot: slot, at: now)
             }
         }

@@ -9,6 +9,9 @@ struct ProcessUsage: Hashable, Sendable {
     var system = 0.0
     /// Resident memory in bytes.
     var residentBytes = 0
+    /// Seconds of CPU of all threads by the scheduler's account, which is exact where `user` and `system`
+    /// of another process count ticks of the clock; 0 when not known.
+    var scheduled = 0.0
     /// Seconds of CPU of each event loop, both kinds, by its thread's name; the rest is the writer's and
     /// other threads'.
     var loops: [String: Double] = [:]
@@ -21,27 +24,30 @@ struct ProcessUsage: Hashable, Sendable {
         var usage = ProcessUsage(
             stat: stat, statm: statm, ticks: Double(sysconf(Int32(_SC_CLK_TCK))),
             pageBytes: sysconf(Int32(_SC_PAGESIZE)))
-        usage?.loops = loops(of: pid)
+        for (name, seconds) in threads(of: pid) {
+            usage?.scheduled += seconds
+            if name.hasPrefix("loop-") { usage?.loops[name, default: 0] += seconds }
+        }
         return usage
     }
 
     /// The first number of a thread's `schedstat` is its time on a CPU in nanoseconds.
-    private static func loops(of pid: pid_t) -> [String: Double] {
-        var loops: [String: Double] = [:]
-        guard let directory = opendir("/proc/\(pid)/task") else { return loops }
+    private static func threads(of pid: pid_t) -> [(name: String, seconds: Double)] {
+        var threads: [(String, Double)] = []
+        guard let directory = opendir("/proc/\(pid)/task") else { return threads }
         defer { closedir(directory) }
         while let entry = readdir(directory) {
             let thread = withUnsafePointer(to: &entry.pointee.d_name) {
                 $0.withMemoryRebound(to: CChar.self, capacity: 256) { String(cString: $0) }
             }
             let path = "/proc/\(pid)/task/\(thread)"
-            guard let line = try? PrivateFile.read(path + "/comm"), line.hasPrefix("loop-"),
+            guard let line = try? PrivateFile.read(path + "/comm"),
                 let account = try? PrivateFile.read(path + "/schedstat"),
                 let nanoseconds = account.split(separator: " ").first.flatMap({ Double($0) })
             else { continue }
-            loops[String(line.prefix { $0 != "\n" })] = nanoseconds / 1e9
+            threads.append((String(line.prefix { $0 != "\n" }), nanoseconds / 1e9))
         }
-        return loops
+        return threads
     }
 
     /// Reads the two files' text. The name in `stat` may hold blanks and parentheses, so fields are
@@ -85,7 +91,7 @@ struct ProcessUsage: Hashable, Sendable {
     }
 
     /// Seconds of CPU, both kinds.
-    var total: Double { user + system }
+    var total: Double { scheduled > 0 ? scheduled : user + system }
 
     /// Seconds of CPU of all event loops.
     var loopTotal: Double { loops.values.reduce(0, +) }
@@ -95,6 +101,7 @@ struct ProcessUsage: Hashable, Sendable {
         var sum = ProcessUsage(
             user: earlier.user + later.user, system: earlier.system + later.system,
             residentBytes: later.residentBytes)
+        sum.scheduled = earlier.scheduled + later.scheduled
         sum.loops = earlier.loops.merging(later.loops, uniquingKeysWith: +)
         return sum
     }
@@ -104,6 +111,7 @@ struct ProcessUsage: Hashable, Sendable {
         var difference = ProcessUsage(
             user: later.user - earlier.user, system: later.system - earlier.system,
             residentBytes: later.residentBytes)
+        difference.scheduled = later.scheduled - earlier.scheduled
         difference.loops = later.loops.merging(earlier.loops, uniquingKeysWith: -)
         return difference
     }

@@ -3,7 +3,8 @@ internal import Glibc
 internal import Reactor
 internal import Timing
 
-/// The least that handing bytes to sockets costs on this machine: a loop that does nothing else.
+/// What handing bytes to sockets costs on this machine with a system call for each: a loop that does
+/// nothing else. A server that has the kernel send to many sockets in one call may stay below it.
 enum SocketFloor {
     struct Failure: Error, CustomStringConvertible {
         let description: String

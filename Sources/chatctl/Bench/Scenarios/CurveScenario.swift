@@ -18,9 +18,14 @@ struct CurveScenario: BenchScenario {
     private struct Run {
         let result: BenchResult
         let floor: SocketFloor.Figures?
+
+        /// A delivery's µs, by the event loops and by the floor; 0 when not known.
+        var loops: Double { (result.loopCPUPerDelivery ?? 0) * 1e6 }
+        var floorCost: Double { (floor?.perDelivery ?? 0) * 1e6 }
+        var ratio: Double { floorCost > 0 ? loops / floorCost : 0 }
     }
 
-    /// One measured point: the middle of its runs, in µs.
+    /// One measured point, in µs: that of its runs which is the middle one by its ratio to the floor.
     private struct Point {
         let x: Int
         let isFaultless: Bool
@@ -32,22 +37,24 @@ struct CurveScenario: BenchScenario {
         let floor: Double
         /// Of the event loops' cost to the floor's.
         let ratio: Double
+        /// Deliveries that a client got with one read.
+        let batch: Double
         let latency: LatencyHistogram
 
+        /// Of all runs.
+        let ratios: Spread?
+
         init(_ x: Int, _ runs: [Run]) {
-            func middle(_ value: (Run) -> Double?) -> Double {
-                Spread(runs.compactMap(value))?.median ?? 0
-            }
             self.x = x
             isFaultless = runs.allSatisfy(\.result.isFaultless)
-            loops = middle { $0.result.loopCPUPerDelivery.map { $0 * 1e6 } }
-            server = middle { $0.result.cpuPerDelivery.map { $0 * 1e6 } }
-            rest = middle { $0.result.restCPUPerMessage.map { $0 * 1e6 } }
-            floor = middle { $0.floor.map { $0.perDelivery * 1e6 } }
-            ratio = middle { run in
-                guard let floor = run.floor, floor.perDelivery > 0 else { return nil }
-                return run.result.loopCPUPerDelivery.map { $0 / floor.perDelivery }
-            }
+            ratios = Spread(runs.map(\.ratio))
+            let middle = runs.sorted { $0.ratio < $1.ratio }[runs.count / 2]
+            loops = middle.loops
+            server = (middle.result.cpuPerDelivery ?? 0) * 1e6
+            rest = (middle.result.restCPUPerMessage ?? 0) * 1e6
+            floor = middle.floorCost
+            ratio = middle.ratio
+            batch = middle.result.batch
             var all = LatencyHistogram()
             for run in runs { all.merge(run.result.latency) }
             latency = all
@@ -88,6 +95,8 @@ struct CurveScenario: BenchScenario {
                         "serverMicroseconds": .double($0.server),
                         "restMicrosecondsPerMessage": .double($0.rest),
                         "floorMicroseconds": .double($0.floor), "floorRatio": .double($0.ratio),
+                        "floorRatios": BenchFormat.json($0.ratios),
+                        "deliveriesPerRead": .double($0.batch),
                         "p99Ms": .double(Double($0.latency.quantile(0.99)) / 1000),
                     ]
                 })
@@ -120,7 +129,7 @@ struct CurveScenario: BenchScenario {
     }
 
     private func measure(_ plan: BenchPlan, _ lab: BenchLab) throws -> Run {
-        let target = try lab.target()
+        let target = try lab.target(gathers: false)
         defer { lab.close(target) }
         let generator = try lab.generator(plan, on: target)
         defer { generator.close() }
@@ -144,15 +153,22 @@ struct CurveScenario: BenchScenario {
             ])
     }
 
+    private func floorText(_ point: Point) -> String {
+        guard let ratios = point.ratios else { return "no floor" }
+        return "\(BenchFormat.fixed(point.ratio, 2)) × the floor's "
+            + "\(BenchFormat.fixed(point.floor, 3)) µs (\(BenchFormat.fixed(ratios.least, 2)) to "
+            + "\(BenchFormat.fixed(ratios.most, 2)))"
+    }
+
     private func table(_ name: String, _ points: [Point]) -> String {
         var rows = points.map { point in
             (
                 "\(point.x) \(name)",
                 "\(BenchFormat.fixed(point.loops, 3)) µs a delivery, "
-                    + "\(BenchFormat.fixed(point.ratio, 2)) × the floor's "
-                    + "\(BenchFormat.fixed(point.floor, 3)) µs; all threads "
+                    + "\(floorText(point)); all threads "
                     + "\(BenchFormat.fixed(point.server, 3)) µs, of it "
-                    + "\(BenchFormat.fixed(point.rest, 0)) µs a message; p99 "
+                    + "\(BenchFormat.fixed(point.rest, 0)) µs a message; "
+                    + "\(BenchFormat.fixed(point.batch, 1)) a read; p99 "
                     + BenchFormat.milli(point.latency.quantile(0.99))
             )
         }

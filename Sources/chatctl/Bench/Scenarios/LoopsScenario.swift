@@ -7,7 +7,7 @@ internal import JSON
 /// sends each publication at once, which costs it a send a delivery, and those who only receive read
 /// `readings` times a second. It is loaded twice: by the clock, at a rate that leaves the machine slack,
 /// where the busiest loop's share tells how much it could deliver with a core of its own; and as fast as
-/// it answers, where loops, writer and load generator contend for the cores there are.
+/// it answers, where more messages go in a send, and each message waits for its commit.
 struct LoopsScenario: BenchScenario {
     private static let readings = 20
 
@@ -85,7 +85,7 @@ struct LoopsScenario: BenchScenario {
                 name,
                 "\(Int(total.deliveriesPerSecond)) deliveries/s, "
                     + "\(BenchFormat.fixed(total.batch, 1)) a read; \(shares(total)); "
-                    + "could deliver \(could)/s"
+                    + "so many at once, a core a loop could \(could)/s"
             )
         ]
     }
@@ -98,7 +98,10 @@ struct LoopsScenario: BenchScenario {
         }
         let server = total.serverUsage.map { BenchFormat.share($0.total, of: total.elapsed) } ?? "–"
         return [
-            (name, (rate ?? "–") + "; \(shares(total))"),
+            (
+                name,
+                (rate ?? "–") + ", \(BenchFormat.fixed(total.batch, 1)) a read; \(shares(total))"
+            ),
             ("  server CPU", server),
             ("  load generator CPU", total.generatorText(threads: options.threads)),
         ]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 internal import JSON
 
-/// Many rooms beside one room of as many people with as many deliveries a second, in turn, on one
+/// Many rooms beside one room of as many other people with as many deliveries a second, in turn, on one
 /// server: each of them gets as many messages in either.
 struct SpreadScenario: BenchScenario {
     let options: BenchOptions
@@ -46,8 +46,11 @@ struct SpreadScenario: BenchScenario {
         }
         func report(_ plan: BenchPlan, _ result: BenchResult?, _ floors: BenchFloors) -> BenchReport
         {
-            BenchReport(
-                plan: plan, result: result ?? BenchResult(), floors: floors, runs: options.pairs,
+            var result = result ?? BenchResult()
+            // The server's memory is that of both crowds.
+            result.residentIdle = 0
+            return BenchReport(
+                plan: plan, result: result, floors: floors, runs: options.pairs,
                 threads: options.threads)
         }
         let manyReport = report(options.plan, manyTotal, floors)

@@ -10,8 +10,15 @@ struct StormScenario: BenchScenario {
     private static let live = 100
     private static let pause = Duration.seconds(1)
 
+    /// For what was due in a storm and came late.
+    private static let echo = Duration.milliseconds(500)
+
     private struct Wave {
         var duration = Duration.zero
+        /// What the others got since the last look: between the storms people leave, and presence tells
+        /// everybody.
+        var before = BenchResult()
+        /// And from the first connect to half a second behind the last `session`.
         var during = BenchResult()
         var usage = ProcessUsage()
     }
@@ -55,15 +62,15 @@ struct StormScenario: BenchScenario {
 
     private func wave(_ generator: LoadGenerator, _ target: BenchTarget) throws -> Wave {
         var wave = Wave()
-        _ = generator.measured()
+        wave.before = generator.measured()
         let before = target.usage ?? ProcessUsage()
         let own = ProcessUsage.ofThisProcess()
         wave.duration = try generator.connect(stormers, atOnce: options.atOnce)
         wave.usage = (target.usage ?? before) - before
-        let ownUsage = ProcessUsage.ofThisProcess() - own
+        SystemClock.sleep(StormScenario.echo)
         wave.during = generator.measured()
-        wave.during.elapsed = wave.duration
-        wave.during.ownUsage = ownUsage
+        wave.during.elapsed = wave.duration + StormScenario.echo
+        wave.during.ownUsage = ProcessUsage.ofThisProcess() - own
         return wave
     }
 
@@ -118,14 +125,19 @@ struct StormScenario: BenchScenario {
             ),
             ("others' deliveries before", BenchFormat.latencies(quiet.latency)),
         ]
-        table += rows("first visits", first) + rows("returning users", again)
+        table += rows("first visits", first)
+        table.append(("others' deliveries between", BenchFormat.latencies(again.before.latency)))
+        table += rows("returning users", again)
+        table.append(("others' deliveries afterwards", BenchFormat.latencies(rest.latency)))
         table.append(("verdict", isFaultless ? "every message once, in order" : "NOT faultless"))
         return ScenarioReport(
             table: BenchFormat.table(table),
             json: [
                 "clients": .int(Int64(options.plan.clients)),
                 "quietLatencyMs": BenchFormat.json(quiet.latency), "first": json(first),
-                "returning": json(again), "faultless": .bool(isFaultless),
+                "betweenLatencyMs": BenchFormat.json(again.before.latency),
+                "returning": json(again), "afterwardsLatencyMs": BenchFormat.json(rest.latency),
+                "faultless": .bool(isFaultless),
             ], isFaultless: isFaultless)
     }
 }
