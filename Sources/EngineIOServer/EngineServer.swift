@@ -175,6 +175,11 @@ package final class EngineServer: StreamHandler {
         for connection in ready { connection.flushPoll() }
     }
 
+    /// What became ready while others were served is not to wait for the next turn's cause.
+    package func turnSent() {
+        if !readyPolls.isEmpty { loop.wake(at: loop.now) }
+    }
+
     package func drain() {
         guard !isDraining else { return }
         isDraining = true

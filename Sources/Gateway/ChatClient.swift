@@ -185,6 +185,8 @@ final class ChatClient: SocketHandler {
             return begin(snapshot, socketID: formerID, isRecovered: true)
         }
         phase = .recovering
+        // Its token ends while it is fed, too.
+        armTokenDeadline()
         socket.delivery = .dropped
         errand = .catchingUp(
             CatchUp(from: position, to: .init(snapshot: snapshot, socketID: formerID)))
@@ -195,8 +197,17 @@ final class ChatClient: SocketHandler {
     /// the leaving, the leaving itself included. Nil when they could not be read.
     func tookMoves(_ moves: [LogEntry]?) {
         guard phase == .recovering else { return }
-        guard let moves else { return couldNotRead() }
-        catchUp?.moved(moves)
+        guard let moves, let catchUp, let snapshot = catchUp.recovery?.snapshot,
+            moves.count <= CatchUp.maxMoves
+        else { return couldNotRead() }
+        catchUp.moved(moves)
+        // The bounds of a replay hold for rooms that were left, too.
+        guard
+            moves.isEmpty
+                || chat.gateway.reader.canReplay(
+                    rooms: snapshot.rooms.map(\.id) + catchUp.stays.rooms,
+                    after: catchUp.position, through: snapshot.seq)
+        else { return couldNotRead() }
         readOn()
     }
 
@@ -231,8 +242,15 @@ final class ChatClient: SocketHandler {
 
     // MARK: Sending
 
-    /// Whether the client has its `session` and may ask.
-    var isOpen: Bool { phase == .live || phase == .behind }
+    /// Whether CONNECT has been answered, so that the client may ask: the official ones send what they have
+    /// gathered right behind that, while the last of what they missed may still be on its way.
+    var isOpen: Bool {
+        switch phase {
+        case .live, .behind: true
+        case .recovering: socket.isConnected
+        case .connecting, .opening, .closed: false
+        }
+    }
 
     /// Whether the client is in its rooms, and what happens there concerns it.
     var isInRooms: Bool { isOpen || phase == .recovering }
@@ -283,14 +301,15 @@ final class ChatClient: SocketHandler {
     /// bring what those of each moment brought.
     /// - Parameter seq: the first commit number it holds for.
     func membershipChanged(in room: RoomID, from seq: Int64, isMember: Bool) {
-        catchUp?.changes.append(.init(room: room, seq: seq, isMember: isMember))
+        guard let catchUp, !catchUp.changed(in: room, from: seq, isMember: isMember) else { return }
+        socket.closeTransport(.tooSlow)
     }
 
     /// Asks for the next page: up to the snapshot while recovering, then up to what has been
     /// delivered here.
     private func readOn() {
         guard let catchUp else { return }
-        let rooms = Set(socket.rooms.map { RoomID($0.id) }).union(catchUp.changes.map(\.room))
+        let rooms = Set(socket.rooms.map { RoomID($0.id) }).union(catchUp.stays.rooms)
         chat.readOn(
             for: self, rooms: rooms, after: catchUp.position,
             through: catchUp.recovery?.snapshot.seq)
@@ -301,7 +320,7 @@ final class ChatClient: SocketHandler {
     func tookPage(_ page: CatchUp.Page?, level: Int64) {
         guard let catchUp else { return }
         guard let page else { return couldNotRead() }
-        var publications = page.items.filter { catchUp.wasMember(at: $0.seq, of: $0.room) }
+        var publications = page.items.filter { catchUp.stays.wasMember(at: $0.seq, of: $0.room) }
             .map(\.publication)
         let owed = catchUp.takeOwed(through: page.through)
         if !owed.isEmpty {
@@ -311,7 +330,7 @@ final class ChatClient: SocketHandler {
         if let recovery = catchUp.recovery { accept(recovery.socketID) }
         for publication in publications { socket.send(publication) }
         socket.forgiveQueue()
-        catchUp.position = page.through
+        catchUp.reached(page.through)
         if let recovery = catchUp.recovery, page.through >= recovery.snapshot.seq {
             catchUp.recovery = nil
             begin(recovery.snapshot, socketID: recovery.socketID, isRecovered: true)

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 internal import Bytes
 internal import ChatCore
+internal import DequeModule
 internal import HTTPServer
 internal import Metrics
 internal import Reactor
@@ -22,6 +23,10 @@ struct LiveEvent: Sendable {
     var except: UserID?
     var event: String
     var argument: [UInt8]
+
+    /// Whether it may be left out where too much waits: who types is news for a moment. Presence and alerts
+    /// are told to everybody they are for.
+    var mayBeLost: Bool { event == "typing" }
 }
 
 /// The chat on one loop: its clients, the rooms they are in, and the way out for everything that
@@ -46,9 +51,6 @@ final class LoopChat {
     private var users: [UserID: Few<ChatClient>] = [:]
     private var waiting: [UInt64: Waiting] = [:]
     private var lastToken: UInt64 = 0
-    /// Joins each client has asked for and not yet been answered, so that the asker's first live
-    /// event is the one after the answer's head.
-    private var joining: [ObjectIdentifier: Int] = [:]
     /// The page of presence that new clients start from.
     private(set) var presence: [UInt8] = Array("{\"online\":0,\"users\":[]}".utf8)
 
@@ -91,7 +93,6 @@ final class LoopChat {
         }
         clients.remove(at: index)
         users[id] = clients.isEmpty ? nil : clients
-        joining[ObjectIdentifier(client)] = nil
         gateway.metrics.clients.add(-1)
         if client.hasBeenLive { gateway.presence.left(client.actor.id) }
     }
@@ -125,7 +126,6 @@ final class LoopChat {
         }
         waiting[lastToken] = Waiting(
             client: client, continuation: continuation, isJoin: isJoin)
-        if isJoin { joining[ObjectIdentifier(client), default: 0] += 1 }
         return true
     }
 
@@ -137,16 +137,34 @@ final class LoopChat {
 
     /// Takes one commit, in order.
     func deliver(_ deliveries: [Delivery]) {
-        for delivery in deliveries {
+        for (index, delivery) in deliveries.enumerated() {
             switch delivery {
-            case .entry(let entry, let publication): deliver(entry, publication)
+            case .entry(let entry, let publication):
+                deliver(entry, publication, before: deliveries[(index + 1)...])
             case .outcome(let ticket, let outcome):
                 if ticket.loop == Int32(loop.index) { complete(ticket.token, outcome) }
             }
         }
     }
 
-    private func deliver(_ entry: LogEntry, _ publication: Publication) {
+    /// The client that asked for a join and is about to be answered: its first live event of the room is
+    /// the one after the answer's head.
+    /// - Parameter deliveries: what follows the join's own entry. A command's outcome is the first behind
+    ///   its entries.
+    private func asker(ofJoining room: RoomID, in deliveries: ArraySlice<Delivery>) -> ChatClient? {
+        for delivery in deliveries {
+            guard case .outcome(let ticket, let outcome) = delivery else { continue }
+            guard ticket.loop == Int32(loop.index), case .ok(.room(let detail)) = outcome,
+                detail.summary.id == room, let waiting = waiting[ticket.token], waiting.isJoin
+            else { return nil }
+            return waiting.client
+        }
+        return nil
+    }
+
+    private func deliver(
+        _ entry: LogEntry, _ publication: Publication, before later: ArraySlice<Delivery>
+    ) {
         delivered = entry.seq
         recent.append(
             .init(
@@ -158,8 +176,9 @@ final class LoopChat {
         else { return }
         switch action {
         case .joined:
+            let asker = asker(ofJoining: entry.room, in: later)
             for client in clients where client.isInRooms {
-                let asked = joining[ObjectIdentifier(client)] != nil
+                let asked = client === asker
                 guard !client.isMember(of: entry.room) else { continue }
                 if !asked { client.owe(publication, isOwnRoom: true) }
                 client.socket.join(entry.room.rawValue)
@@ -181,10 +200,6 @@ final class LoopChat {
     private func complete(_ token: UInt64, _ outcome: Outcome) {
         guard let waiting = waiting.removeValue(forKey: token) else { return }
         let client = waiting.client
-        if waiting.isJoin {
-            let key = ObjectIdentifier(client)
-            joining[key] = joining[key].flatMap { $0 > 1 ? $0 - 1 : nil }
-        }
         guard client.phase != .closed else { return }
         switch waiting.continuation {
         case .session(let position, let formerID):
@@ -219,10 +234,9 @@ final class LoopChat {
         } else {
             clients = Array(users.values.joined())
         }
-        // Typing is news for a moment; presence and alerts are told to everybody, some a second.
         let isTaken = rounds.begin(
             ToldEvent(publication: publication, except: event.except), to: clients,
-            mayBeLost: event.room != nil, give: LoopChat.tell)
+            mayBeLost: event.mayBeLost, give: LoopChat.tell)
         if !isTaken { gateway.metrics.leftOut.increment() }
     }
 
@@ -230,11 +244,14 @@ final class LoopChat {
         if client.actor.id != event.except { client.sendIfKeepingUp(event.publication) }
     }
 
-    /// The turn ends: goes on with what is given to crowds.
+    /// The turn ends: goes on with what is given to crowds, and with those who are behind.
     func turnEnds() {
-        guard !rounds.isEmpty else { return }
-        rounds.goOn(give: LoopChat.tell)
-        if !rounds.isEmpty { loop.wake(at: loop.now) }
+        if !rounds.isEmpty { rounds.goOn(give: LoopChat.tell) }
+        pagesGiven = 0
+        while pagesGiven < LoopChat.pagesPerTurn, let client = behind.popFirst() {
+            client.drained()
+        }
+        if !rounds.isEmpty || !behind.isEmpty { loop.wake(at: loop.now) }
     }
 
     /// Takes the page of presence that new clients start from.
@@ -275,6 +292,12 @@ final class LoopChat {
 
     /// Entries in one page for a client that is behind.
     private static let catchUpPage = 256
+    /// Pages a turn that are given from memory: some two milliseconds. A fast reader far behind asks for
+    /// the next one at once, and a crowd of them would keep the loop from all else.
+    private static let pagesPerTurn = 8
+    private var pagesGiven = 0
+    /// Clients whose next page is in memory, and has to wait for a turn.
+    private var behind = Deque<ChatClient>()
 
     /// Finds a page for a client that is recovering or behind, or reads one.
     /// - Parameter through: the last position of interest; nil for what has been delivered here.
@@ -283,9 +306,14 @@ final class LoopChat {
         guard after < end else {
             return client.tookPage(.init(items: [], through: after), level: delivered)
         }
-        if let page = recent.page(
-            rooms: rooms, after: after, through: end, limit: LoopChat.catchUpPage)
-        {
+        if recent.reaches(back: after) {
+            guard pagesGiven < LoopChat.pagesPerTurn else {
+                behind.append(client)
+                return loop.wake(at: loop.now)
+            }
+            pagesGiven += 1
+            let page = recent.page(
+                rooms: rooms, after: after, through: end, limit: LoopChat.catchUpPage)
             return client.tookPage(page, level: delivered)
         }
         let gateway = gateway

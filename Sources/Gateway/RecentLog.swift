@@ -32,11 +32,14 @@ struct RecentLog {
         }
     }
 
+    /// Whether all that comes behind a commit number is here.
+    func reaches(back after: Int64) -> Bool { !items.isEmpty && after >= from }
+
     /// A page for a client of some rooms: the events with `after` < seq ≤ `through`, at most `limit`, and
     /// of a person's receipts in a room the last.
     /// - Returns: nil when what comes behind `after` is here no longer.
     func page(rooms: Set<RoomID>, after: Int64, through: Int64, limit: Int) -> CatchUp.Page? {
-        guard !items.isEmpty, after >= from else { return nil }
+        guard reaches(back: after) else { return nil }
         var found: [CatchUp.Item?] = []
         var receipts: [Mark: Int] = [:]
         var (events, size, scanned) = (0, 0, 0)

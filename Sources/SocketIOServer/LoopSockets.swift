@@ -144,6 +144,7 @@ package final class LoopSockets: StreamHandler {
     }
 
     package func turnSent() {
+        engine?.turnSent()
         guard let (start, sent) = underWay else { return }
         underWay = nil
         window.flushed(

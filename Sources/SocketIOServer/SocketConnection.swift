@@ -161,6 +161,9 @@ final class SocketConnection: EngineDelegate {
             engine?.send(text: reply)
             return
         }
+        // What a namespace sends at first is forgiven who is slow. Who joins again and again without taking
+        // any of it would be forgiven without end.
+        guard (engine?.queuedBytes ?? 0) <= 2 * maxQueuedBytes else { return close(.tooSlow) }
         let socket = Socket(namespace: namespace, connection: self)
         sockets.append(socket)
         namespace.connect(socket, auth: packet.data, in: text)

@@ -2,9 +2,12 @@
 import ChatCore
 import EngineIO
 import Gateway
+import Glibc
 import HTTPServer
 import JSON
+import Reactor
 import SocketIO
+import Store
 import TestSupport
 import Testing
 import Timing
@@ -98,6 +101,140 @@ import Timing
             received.append(text)
         }
         #expect(received == texts)
+    }
+
+    /// The official clients send what they have gathered as soon as CONNECT is answered, while the last
+    /// pages of what they missed are still on their way.
+    @Test(arguments: CatchUpTests.memories)
+    func whoAsksWhileItsReplayIsUnderWayIsAnswered(memory: Int) throws {
+        let harness = try Harness {
+            $0.recentBytes = memory
+            $0.isUnlimited = true
+        }
+        let ada = try harness.client("ada")
+        do { _ = try harness.client("bob") }
+        let count = 700
+        for number in 1...count {
+            ada.tell("message:send", ["room": "lobby", "text": .string("\(number)")])
+        }
+        _ = ada.ask("room:list", [:])
+        let bob = WireClient.polling(port: harness.port)
+        bob.send(
+            "40{\"token\":\"\(harness.token("bob"))\",\"cursor\":\"0-01234567\",\"recovery\":true}")
+        #expect(bob.next()?.hasPrefix("40{") == true)
+        // Its poll has brought one page: the next is made when that has been taken.
+        let answer = bob.ask("message:send", ["room": "lobby", "text": "mine"])
+        #expect(answer["ok"]?.bool == true)
+        var received: [String] = []
+        while received.last != "mine", let text = bob.event("message")?["text"]?.string {
+            received.append(text)
+        }
+        let isWhole = received == (1...count).map(String.init) + ["mine"]
+        #expect(isWhole, "\(received.count) came, the last \(received.last ?? "")")
+    }
+
+    /// Each CONNECT is owed its `session`, whoever is slow: without end to who takes none of them.
+    @Test func whoConnectsAgainAndAgainWithoutReadingIsLetGo() throws {
+        let harness = try Harness { $0.maxQueuedBytes = 4096 }
+        let ada = WireClient.polling(port: harness.port)
+        let token = harness.token("ada")
+        var rounds = 0
+        var head = ""
+        repeat {
+            rounds += 1
+            head = ada.request("POST", sid: ada.sid, body: "40{\"token\":\"\(token)\"}").head
+            // Its `session` is queued by then.
+            _ = eventually { harness.metric("chat_clients") == 1 }
+            usleep(20_000)
+            if head.hasPrefix("HTTP/1.1 200 ") {
+                head = ada.request("POST", sid: ada.sid, body: "41").head
+            }
+        } while head.hasPrefix("HTTP/1.1 200 ") && rounds < 200
+        #expect(head.hasPrefix("HTTP/1.1 400 "))
+        #expect(rounds > 2 && rounds < 60, "\(rounds) sessions wait")
+    }
+
+    /// What one device's user does elsewhere comes as an event, whatever it is doing itself just then.
+    @Test func aJoinElsewhereIsToldToWhoIsJoiningSomethingElse() throws {
+        let harness = try Harness()
+        let owner = try harness.client("owner")
+        let garden = owner.ask("room:create", ["name": "garden"])["room"]?["id"] ?? .null
+        let pond = owner.ask("room:create", ["name": "pond"])["room"]?["id"] ?? .null
+        let phone = try harness.client("ada")
+        let desk = try harness.client("ada")
+        // Nothing is committed before both have asked.
+        let path = harness.databasePath
+        let holder = WorkerThread(name: "holder") {
+            let other = try? SQLiteDatabase(path: path)
+            try? other?.execute("BEGIN IMMEDIATE")
+            usleep(600_000)
+            try? other?.execute("ROLLBACK")
+        }
+        usleep(200_000)
+        desk.tell("room:join", ["room": garden])
+        usleep(100_000)
+        let answer = phone.ask("room:join", ["room": pond])
+        holder.join()
+        #expect(answer["room"]?["id"] == pond)
+        let joined = phone.event("member")
+        #expect(joined?["action"]?.string == "joined")
+        #expect(joined?["room"] == garden)
+        // And of its own join it has the answer.
+        _ = owner.ask("message:send", ["room": pond, "text": "welcome"])
+        let next = phone.event("message")
+        #expect(next?["text"]?.string == "welcome")
+        #expect(next?["roomSeq"]?.int == (answer["room"]?["head"]?.int ?? -2) + 1)
+    }
+
+    /// More rooms entered and left than are remembered for one client: it starts anew, and is told so.
+    @Test func whoMovedTooOftenIsNotRecovered() throws {
+        let harness = try Harness {
+            $0.isUnlimited = true
+            $0.limits.messagesPerSecond = 100_000
+        }
+        let ada = try harness.client("ada")
+        let garden = ada.ask("room:create", ["name": "garden"])["room"]?["id"] ?? .null
+        let bob = try harness.client("bob")
+        func cursor() -> String { "\(harness.store.head)-01234567" }
+        func isRecovered(from cursor: String) -> Bool? {
+            let other = WireClient.webSocket(port: harness.port)
+            other.connect(token: harness.token("bob"), more: ",\"cursor\":\"\(cursor)\"")
+            return other.session["recovered"]?.bool
+        }
+        let few = cursor()
+        for _ in 0..<20 {
+            bob.tell("room:join", ["room": garden])
+            bob.tell("room:leave", ["room": garden])
+        }
+        _ = bob.ask("room:list", [:])
+        #expect(isRecovered(from: few) == true)
+        let many = cursor()
+        for round in 0..<2100 {
+            bob.tell("room:join", ["room": garden])
+            bob.tell("room:leave", ["room": garden])
+            if round % 100 == 99 {
+                _ = bob.ask("room:list", [:])
+                bob.forget()
+            }
+        }
+        #expect(isRecovered(from: many) == false)
+    }
+
+    /// A token ends while its client does not take what it missed, too.
+    @Test func aTokenEndsDuringAReplay() throws {
+        let harness = try Harness { $0.isUnlimited = true }
+        let ada = try harness.client("ada")
+        do { _ = try harness.client("bob") }
+        for number in 1...700 {
+            ada.tell("message:send", ["room": "lobby", "text": .string("\(number)")])
+        }
+        _ = ada.ask("room:list", [:])
+        let bob = WireClient.polling(port: harness.port)
+        let token = harness.token("bob", expiresIn: .seconds(1))
+        bob.send("40{\"token\":\"\(token)\",\"cursor\":\"0-01234567\"}")
+        #expect(eventually { harness.metric("chat_clients") == 2 })
+        // Ten seconds of grace, in which it never polls.
+        #expect(eventually(within: .seconds(20)) { harness.metric("chat_clients") == 1 })
     }
 
     /// Pages of the log are read with the rooms of today; what each moment's rooms brought must come.
