@@ -18,7 +18,7 @@
 #   make release        release build of everything
 #   make web            build the web client into services/frontend/dist
 #   make screenshot     start the suite, drive a browser, write docs/images/chat.png
-#   make secrets        service secrets for a deployment without the init container
+#   make secrets        service secrets in ./data/secrets; ARGS="--split DIRECTORY": in a folder for each container
 #   make compose-check  docker compose up under a real engine, two people chat through the edge
 #   make clean          remove what was built (never ./data)
 #   make help           this list
