@@ -13,14 +13,14 @@
 #   make conformance    real JavaScript, Python and browser clients against the running suite
 #   make chaos          break a cluster under 200 clients; CHAOS_SECONDS (300), CHAOS_FAULTS (200), CHAOS_SEED
 #   make chaos-planted  every bug planted on purpose must be found by the checker
-#   make ci             test, check, release build, conformance: what CI runs
+#   make ci             test, check, release build and its allocations, 30 s of chaos, conformance: what CI runs
 #   make build          debug build of everything
 #   make release        release build of everything
 #   make web            build the web client into services/frontend/dist
 #   make screenshot     start the suite, drive a browser, write docs/images/chat.png
-#   make secrets        service secrets for a deployment without the init container
+#   make secrets        service secrets in ./data/secrets; ARGS="--split DIRECTORY": in a folder for each container
 #   make compose-check  docker compose up under a real engine, two people chat through the edge
-#   make clean          remove what was built (never ./data)
+#   make clean          remove what was built, and the inputs that fuzzing has kept (never ./data)
 #   make help           this list
 #
 # ARGS is handed on: make run ARGS="--chat-port 4001"
@@ -87,7 +87,7 @@ compose-check:
 	@scripts/compose-check.sh $(ARGS)
 
 clean:
-	rm -rf .build services/frontend/dist services/frontend/node_modules .venv
+	rm -rf .build .build-fuzz .build-thread .build-address services/frontend/dist services/frontend/node_modules .venv
 
 help:
 	@sed -n '3,/^$$/s/^#\{1\} \{0,1\}//p' Makefile

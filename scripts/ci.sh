@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Tests, checks, release build and conformance; repeats every runner's closing line at the end.
+# Tests, checks, release build, its allocations, a short chaos, conformance; repeats every runner's closing line
+# at the end. The sanitizers, the fuzzers and the long chaos are runs of their own.
 source "$(dirname "$0")/lib.sh"
 exec </dev/null
 CLOSING_LINES=$(mktemp)

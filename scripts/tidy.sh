@@ -61,6 +61,9 @@ if [ "$(for s in chat auth notification; do stage services/$s/Dockerfile | sha25
     failed=1
 fi
 
+# What can be set is in the pages and samples that operators read.
+scripts/settings-check.sh || failed=1
+
 # Bugs planted for the checker to find are in the builds made for that and nowhere else.
 for binary in .build/release/{ChatService,AuthService,NotificationService,chatctl} .build/debug/ChatService; do
     [ -f "$binary" ] || continue

@@ -48,7 +48,7 @@ private enum Keys {
         "CHAT_FLUSH_WINDOW", default: GatewayConfiguration.usualWindow,
         in: .zero ... .milliseconds(200),
         help:
-            "How long broadcasts gather at most under load, commits half as long; 0 never gathers.")
+            "How long broadcasts gather at most under load, commits half of it; 0ms never gathers.")
     static let takeOver = SettingKey.bool(
         "CHAT_TAKE_OVER",
         help: "Take the listening sockets of the instance on this port, which then drains and ends."

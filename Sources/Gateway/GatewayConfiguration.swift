@@ -70,7 +70,7 @@ package struct GatewayMetrics: Sendable {
     func flushWindow(loop: Int) -> Gauge {
         registry.gauge(
             "chat_flush_window_microseconds",
-            help: "From the beginning of a loop's last flush to the earliest next; 0 with slack.",
+            help: "From the beginning of a loop's last flush to the earliest next; 0 below 1000.",
             labels: ["loop": "\(loop)"])
     }
 
