@@ -80,7 +80,7 @@ struct BenchReport: Sendable {
             rows.append(("ack p50 ÷ commit p50", "\(BenchFormat.fixed(ackRatio, 2)) ×"))
         }
         if result.refused > 0 { rows.append(("first refusal", result.firstRefusal)) }
-        rows.append(("verdict", isFaultless ? "every message once, in order" : "NOT faultless"))
+        rows.append(("verdict", BenchResult.verdict([result], isFaultless: isFaultless)))
         return rows
     }
 

@@ -116,6 +116,21 @@ extension BenchResult {
     }
 }
 
+extension BenchResult {
+    /// What is wrong with several stretches together, for people.
+    static func verdict(_ results: [BenchResult], isFaultless: Bool) -> String {
+        guard !isFaultless else { return "every message once, in order" }
+        func sum(_ count: (BenchResult) -> Int) -> Int { results.map(count).reduce(0, +) }
+        let faults = [
+            (sum(\.lost), "lost"), (sum(\.duplicated), "twice"),
+            (sum(\.reordered), "out of order"), (sum(\.refused), "refused"),
+            (sum { $0.sent - $0.answered }, "unanswered"),
+        ].filter { $0.0 != 0 }.map { "\($0.0) \($0.1)" }
+        return "NOT faultless"
+            + (faults.isEmpty ? "" : ": " + faults.joined(separator: ", "))
+    }
+}
+
 /// What the floors of the same run cost.
 struct BenchFloors: Sendable {
     /// The same bytes to the same number of sockets, one send a message and socket.

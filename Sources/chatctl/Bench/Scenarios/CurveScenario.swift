@@ -101,7 +101,8 @@ struct CurveScenario: BenchScenario {
                     ]
                 })
         }
-        let verdict = isFaultless ? "every message once, in order" : "NOT faultless"
+        let verdict = BenchResult.verdict(
+            (receiverRuns + roomRuns).joined().map(\.result), isFaultless: isFaultless)
         return ScenarioReport(
             table: table("receivers", receivers) + "\n" + table("rooms", rooms) + "\n"
                 + BenchFormat.table([("verdict", verdict)]),

@@ -47,7 +47,8 @@ struct LoopsScenario: BenchScenario {
         rows += closedRows("1 loop, as fast as it answers", one.closed)
         rows += closedRows("\(name), as fast as they answer", several.closed)
         rows.append(("delivered, \(name) ÷ 1 loop", direct.map(BenchFormat.ratio) ?? "–"))
-        rows.append(("verdict", isFaultless ? "every message once, in order" : "NOT faultless"))
+        let all = one.open + one.closed + several.open + several.closed
+        rows.append(("verdict", BenchResult.verdict(all, isFaultless: isFaultless)))
         return ScenarioReport(
             table: BenchFormat.table(rows),
             json: [

@@ -105,7 +105,12 @@ struct SendsScenario: BenchScenario {
             ("  load generator CPU", half.result.generatorText(threads: options.threads)))
         let isFaultless =
             half.isFaultless && loops.allSatisfy { $0.results.allSatisfy(\.isLossless) }
-        rows.append(("verdict", isFaultless ? "every message once, in order" : "NOT faultless"))
+        rows.append(
+            (
+                "verdict",
+                BenchResult.verdict(
+                    loops.flatMap(\.results) + [half.result], isFaultless: isFaultless)
+            ))
         let refusal = (loops.flatMap(\.results) + [half.result]).map(\.firstRefusal)
             .first { !$0.isEmpty }
         if let refusal { rows.append(("first refusal", refusal)) }

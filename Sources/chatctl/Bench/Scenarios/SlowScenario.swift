@@ -128,7 +128,10 @@ struct SlowScenario: BenchScenario {
             ),
             ("all clients in the end", got),
             ("load generator CPU", with.result.generatorText(threads: options.threads)),
-            ("verdict", isFaultless ? "every message once, in order" : "NOT faultless"),
+            (
+                "verdict",
+                BenchResult.verdict([without.result, sequence], isFaultless: isFaultless)
+            ),
         ]
         return ScenarioReport(
             table: BenchFormat.table(rows),

@@ -129,7 +129,7 @@ struct StormScenario: BenchScenario {
         table.append(("others' deliveries between", BenchFormat.latencies(again.before.latency)))
         table += rows("returning users", again)
         table.append(("others' deliveries afterwards", BenchFormat.latencies(rest.latency)))
-        table.append(("verdict", isFaultless ? "every message once, in order" : "NOT faultless"))
+        table.append(("verdict", BenchResult.verdict([quiet, rest], isFaultless: isFaultless)))
         return ScenarioReport(
             table: BenchFormat.table(table),
             json: [
