@@ -24,7 +24,11 @@ import Testing
 
         func drained() {
             left -= 1
-            if left > 0 { socket.tellWhenDrained() } else { socket.emit("patient", SocketArguments([.bool(true)])) }
+            if left > 0 {
+                socket.tellWhenDrained()
+            } else {
+                socket.emit("patient", SocketArguments([.bool(true)]))
+            }
         }
 
         func disconnected(_ reason: Socket.Ending) {}
