@@ -185,8 +185,6 @@ final class ChatClient: SocketHandler {
             return begin(snapshot, socketID: formerID, isRecovered: true)
         }
         phase = .recovering
-        // Its token ends while it is fed, too.
-        armTokenDeadline()
         socket.delivery = .dropped
         errand = .catchingUp(
             CatchUp(from: position, to: .init(snapshot: snapshot, socketID: formerID)))
@@ -222,6 +220,8 @@ final class ChatClient: SocketHandler {
         socket.accept(
             id: id,
             privateID: chat.gateway.recovery.issue(socketID: id, user: actor.id.rawValue))
+        // From here on, also while the client is fed what it missed: it can be told.
+        armTokenDeadline()
     }
 
     /// Sends `session`: what was missed up to the snapshot has been sent, or nothing has.
@@ -234,7 +234,6 @@ final class ChatClient: SocketHandler {
             isRecovered: isRecovered, expiresAt: expiresAt, presence: chat.presence,
             limits: chat.gateway.configuration.limits, into: &session)
         send(event: "session", argument: session, offset: snapshot.seq)
-        armTokenDeadline()
         socket.forgiveQueue()
         hasBeenLive = true
         chat.becameLive(self)

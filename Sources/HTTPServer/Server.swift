@@ -24,7 +24,8 @@ package enum ServerError: Error, Hashable, Sendable, CustomStringConvertible {
 }
 
 /// An HTTP/1.1 and WebSocket server: N event loops, each with a listener of its own on one port
-/// (SO_REUSEPORT) and as many connections as the others (`LoopLoads`), and a pool of workers for handlers that block.
+/// (SO_REUSEPORT) and as many connections as the others (`LoopLoads`), and a pool of workers for
+/// handlers that block.
 package final class Server: Sendable {
     package typealias StreamFactory = @Sendable (LoopServer) -> any StreamHandler
 

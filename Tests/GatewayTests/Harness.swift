@@ -33,6 +33,11 @@ final class Harness {
     private let directory: TemporaryDirectory
     private let signer: AccessTokenSigner
 
+    #if DEBUG
+        /// What the store writes on, to be made to fail; release builds have no such seam.
+        let disk: DiskFaults
+    #endif
+
     var port: Int { server.port }
     var databasePath: String { directory.file("chat.db") }
 
@@ -60,6 +65,9 @@ final class Harness {
         var storage = ChatStore.Configuration()
         storage.limits = configuration.limits
         adjustStore(&storage)
+        #if DEBUG
+            disk = DiskFaults.under(directory.file("chat.db"))
+        #endif
         store = try ChatStore(
             path: directory.file("chat.db"), observer: gateway, configuration: storage)
         reader = ChatReader(path: directory.file("chat.db"), store: store)

@@ -92,6 +92,23 @@ import Timing
         #expect(!ada.session.isNull)
     }
 
+    #if DEBUG
+        /// The disk is full for a while. Whoever came before is let in meanwhile: that writes nothing.
+        @Test func whoComesWhileTheDiskIsFullIsLetInAfterwards() throws {
+            let harness = try Harness()
+            do { _ = try harness.client("known") }
+            harness.disk.set { if case .write = $0 { .fail(DiskFaults.full) } else { .pass } }
+            let ada = WireClient.webSocket(port: harness.port)
+            ada.send("40{\"token\":\"\(harness.token("ada"))\"}")
+            #expect(eventually { harness.store.trouble != nil })
+            #expect(try !harness.client("known").session.isNull)
+            usleep(300_000)
+            harness.disk.set(nil)
+            #expect(ada.next()?.hasPrefix("40{\"sid\"") == true)
+            #expect(ada.event("session")?["user"]?["name"]?.string == "ada")
+        }
+    #endif
+
     @Test func triesBecomeRarerAndEnd() throws {
         let packet = Array(#"{"token":"t","pid":"p"}"#.utf8)
         let start = SystemClock.now()
